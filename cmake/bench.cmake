@@ -1,0 +1,11 @@
+# belt-bench: bench/*.cc, and bench/*.c for what must be opaque to them.
+file(GLOB sources CONFIGURE_DEPENDS bench/*.cc)
+pkg_check_modules(BENCHMARK IMPORTED_TARGET benchmark)
+if(sources AND BENCHMARK_FOUND)
+    enable_language(CXX)
+    file(GLOB opaque CONFIGURE_DEPENDS bench/*.c)
+    add_executable(belt-bench ${sources} ${opaque})
+    set_target_properties(belt-bench PROPERTIES CXX_EXTENSIONS ON)
+    target_include_directories(belt-bench PRIVATE ${BELT_BUILD_INCLUDE})
+    target_link_libraries(belt-bench PRIVATE beltway_static PkgConfig::BENCHMARK)
+endif()

@@ -1,0 +1,34 @@
+# The CLI and the examples in C.
+add_custom_target(product DEPENDS beltway) # what ./dev build makes: all but tests and benches
+
+# Plugins resolve belt_ symbols in the program that loads them, hence the whole
+# archive and its public symbols in the dynamic table.
+file(GLOB sources CONFIGURE_DEPENDS apps/beltway/*.c)
+if(sources)
+    add_executable(beltway_cli ${sources})
+    set_target_properties(beltway_cli PROPERTIES OUTPUT_NAME beltway ENABLE_EXPORTS ON)
+    target_link_libraries(beltway_cli PRIVATE $<LINK_LIBRARY:WHOLE_ARCHIVE,beltway_static>)
+    target_include_directories(beltway_cli PRIVATE ${BELT_BUILD_INCLUDE})
+    install(TARGETS beltway_cli)
+    add_dependencies(product beltway_cli)
+endif()
+
+file(GLOB sources CONFIGURE_DEPENDS examples/c/*.c)
+foreach(source ${sources})
+    get_filename_component(name ${source} NAME_WE)
+    if(name MATCHES "_plugin$")
+        add_library(example_${name} MODULE ${source})
+        set_target_properties(example_${name} PROPERTIES PREFIX ""
+                              LIBRARY_OUTPUT_DIRECTORY ${PROJECT_BINARY_DIR}/examples/c)
+    else()
+        add_executable(example_${name} ${source})
+        target_link_libraries(example_${name} PRIVATE beltway Threads::Threads)
+        set_target_properties(example_${name} PROPERTIES
+                              RUNTIME_OUTPUT_DIRECTORY ${PROJECT_BINARY_DIR}/examples/c)
+    endif()
+    # Built as a user would: no hidden visibility.
+    set_target_properties(example_${name} PROPERTIES OUTPUT_NAME ${name}
+                          C_VISIBILITY_PRESET default)
+    target_include_directories(example_${name} PRIVATE ${BELT_BUILD_INCLUDE})
+    add_dependencies(product example_${name})
+endforeach()
