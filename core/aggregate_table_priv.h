@@ -1,0 +1,226 @@
+/* The inside of an aggregate: the parsed block, the table, and what its files
+ * (aggregate*.c) share.
+ *
+ * A group is 32 bytes of key and 32 bytes for each value column (a cell); with
+ * one value column that is one cache line, found by open addressing without
+ * another look-up. Keys of 1 to 31 bytes lie in the line, which their size fills up:
+ *     bytes of the key, size, size, ...
+ * Byte 31 is the size and tells which of the others are the key's. Other keys
+ * lie in the key store, the line says where:
+ *     hash, offset in the store, size, 0xff << 56
+ * All zeros is a free slot. */
+#ifndef BELT_AGGREGATE_TABLE_PRIV_H
+#define BELT_AGGREGATE_TABLE_PRIV_H
+
+#include "core/aggregate_priv.h"
+
+#define BELT_AGG_INLINE 31u /* most bytes of a key in the line */
+#define BELT_AGG_LONG (UINT64_C(0xff) << 56)
+#define BELT_AGG_BLOCK 64u /* messages folded in one go: a word of the mask */
+
+enum belt_agg_op {
+    BELT_AGG_KEY_FIELD,
+    BELT_AGG_MIN,
+    BELT_AGG_MAX,
+    BELT_AGG_MEAN,
+    BELT_AGG_SUM,
+    BELT_AGG_COUNT
+};
+
+struct belt_agg_output {
+    enum belt_agg_op op;
+    int cell; /* of a KEY_FIELD: which field of the key */
+};
+
+struct belt_agg_field {
+    int column; /* of the messages; -1: none, every value is 0 (nothing but count() asked for) */
+    enum belt_type type;
+};
+
+struct belt_agg_spec {
+    struct belt_agg_field keys[BELT_COLUMNS], cells[BELT_COLUMNS];
+    struct belt_agg_output outputs[BELT_COLUMNS];
+    struct belt_column_info infos[BELT_COLUMNS]; /* of the outputs; names are the tree's */
+    int sort[2 * BELT_COLUMNS];                  /* outputs, the most important first */
+    int keys_used, cells_used, outputs_used, sort_used;
+    uint64_t every, max_keys;
+};
+
+/* Integers start at { INT64_MAX, INT64_MIN, 0, 0 }, floats at { NaN, NaN, 0, 0 }. */
+struct belt_agg_cell {
+    union {
+        struct {
+            int64_t min, max;
+            uint64_t sum; /* low 64 bits; the rest is in belt_agg.high */
+        } n;
+        struct {
+            double min, max, sum;
+        } f;
+    };
+    uint64_t count;
+};
+
+union belt_agg_line {
+    uint64_t word[4];
+    char bytes[32];
+};
+
+struct belt_agg_group {
+    union belt_agg_line key;
+    struct belt_agg_cell cells[]; /* [cells_used] */
+};
+
+_Static_assert(sizeof(struct belt_agg_cell) == 32 && sizeof(union belt_agg_line) == 32,
+               "a group with one value is one cache line");
+
+struct belt_agg_entry {
+    uint64_t prefix; /* what the order is mostly decided by */
+    struct belt_agg_group *group;
+};
+
+#define BELT_AGG_TEXT (1u << 20) /* bytes of texts in an emitted frame */
+
+struct belt_agg_frame {
+    uint64_t live[BELT_WORDS];
+    struct belt_column columns[BELT_COLUMNS];
+    union {
+        struct belt_span spans[BELT_FRAME];
+        int64_t numbers[BELT_FRAME];
+        double floats[BELT_FRAME];
+    } values[BELT_COLUMNS];
+    char text[BELT_PAD + BELT_AGG_TEXT + BELT_PAD];
+};
+
+/* Up to 64 messages on their way through the stages of a fold. */
+struct belt_agg_block {
+    union belt_agg_line keys[BELT_AGG_BLOCK];
+    struct belt_agg_group *groups[BELT_AGG_BLOCK];
+    uint64_t hashes[BELT_AGG_BLOCK];
+    struct belt_span spans[BELT_AGG_BLOCK]; /* the messages' values, one after the other */
+    int64_t numbers[BELT_AGG_BLOCK];
+    uint8_t index[BELT_AGG_BLOCK]; /* which message of the mask's word */
+    uint32_t count;
+};
+
+/* The hot loops, of which there are several builds (core/isa.h). */
+struct belt_agg_hot {
+    /* Keys of a text column into block->keys, with hashes; bit k: fits no line.
+     * Spans are read up to the next multiple of 4. */
+    uint64_t (*text_keys)(struct belt_agg *agg, const char *base, const struct belt_span *spans);
+    /* Hashes of block->keys, up to the next multiple of 4. */
+    void (*hash)(struct belt_agg *agg);
+    /* Groups of block->keys; bit k: not at its first slot. */
+    uint64_t (*find)(struct belt_agg *agg);
+    /* Folds values into the groups' cells at `offset`; sums may not overflow. */
+    void (*add)(struct belt_agg_block *block, size_t offset, const int64_t *values);
+    void (*add_floats)(struct belt_agg_block *block, size_t offset, const double *values);
+    /* Some number that no |value| exceeds, at most twice the greatest. */
+    uint64_t (*bound)(const int64_t *values, uint32_t count);
+};
+
+struct belt_agg {
+    char *slots;     /* the level in use */
+    uint64_t mask;   /* slots - 1 */
+    size_t stride;   /* bytes of a group */
+    uint32_t factor; /* odd */
+    _Alignas(32) uint64_t seed[4];
+    struct belt_agg_hot hot;
+    const struct belt_agg_spec *spec;
+    uint64_t used;
+    uint64_t keys_used;            /* bytes in `keys` */
+    uint64_t bounds[BELT_COLUMNS]; /* no |sum| of the cell exceeds it; UINT64_MAX: unknown */
+    bool wide;                     /* something in `high` is not 0 */
+    int64_t *high;                 /* [slot * cells_used + cell]: what a sum is above 64 bits */
+    /* Reserved address space, touched as needed. A level of S slots lies at S
+     * times the size of its slot, so that the next one is beside it. */
+    char *levels, *highs, *keys, *scratch;
+    struct belt_agg_entry *order, *order_spare;
+    struct belt_agg_frame *frame;
+    uint64_t sorted; /* groups in `order` */
+    void *map;
+    size_t map_size, keys_room;
+    _Alignas(64) struct belt_agg_block block;
+};
+
+void belt_agg_hot_v2(struct belt_agg_hot *hot);
+void belt_agg_hot_v3(struct belt_agg_hot *hot);
+
+static inline struct belt_agg_group *belt_agg_slot(const struct belt_agg *agg, uint64_t slot)
+{
+    return (struct belt_agg_group *)(void *)(agg->slots + slot * agg->stride);
+}
+
+static inline uint64_t belt_agg_slot_of(const struct belt_agg *agg,
+                                        const struct belt_agg_group *group)
+{
+    return (uint64_t)((const char *)group - agg->slots) / agg->stride;
+}
+
+static inline int64_t *belt_agg_high(const struct belt_agg *agg, const struct belt_agg_group *group)
+{
+    return agg->high + belt_agg_slot_of(agg, group) * (uint64_t)agg->spec->cells_used;
+}
+
+static inline bool belt_agg_is_free(const struct belt_agg_group *group)
+{
+    return !group->key.word[3];
+}
+
+static inline uint64_t belt_agg_mix(uint64_t a, uint64_t b)
+{
+    unsigned __int128 product = (unsigned __int128)a * b;
+    return (uint64_t)product ^ (uint64_t)(product >> 64);
+}
+
+/* NH (of UMAC): a product for every 8 bytes and one sum, which vectors of 32-bit
+ * numbers do well, and without the seeds no two keys can be made to meet. The
+ * last multiplication spreads it over the low bits, which choose the slot. */
+static inline uint64_t belt_agg_hash_line(const struct belt_agg *agg,
+                                          const union belt_agg_line *line)
+{
+    uint64_t sum = 0;
+    for (int w = 0; w < 4; w++) {
+        uint32_t low = (uint32_t)line->word[w] + (uint32_t)agg->seed[w];
+        uint32_t high = (uint32_t)(line->word[w] >> 32) + (uint32_t)(agg->seed[w] >> 32);
+        sum += (uint64_t)low * high;
+    }
+    sum ^= sum >> 32;
+    return (uint64_t)(uint32_t)sum * agg->factor >> 32;
+}
+
+/* ---- aggregate_keys.c: from fields to key bytes and back -------------------- */
+
+/* The key of message i: its bytes, perhaps in agg->scratch; NULL: longer than BELT_AGG_KEY. */
+const char *belt_agg_key_of(struct belt_agg *agg, const struct belt_view *view, uint32_t i,
+                            uint32_t *size);
+/* The bytes of a group's key, in its line or in the key store. */
+const char *belt_agg_key_bytes(const struct belt_agg *agg, const struct belt_agg_group *group,
+                               uint32_t *size);
+/* Field `f` in such bytes. */
+const char *belt_agg_key_field(const struct belt_agg_spec *spec, const char *key, uint32_t key_size,
+                               int f, uint32_t *size);
+
+/* ---- aggregate_table.c: slots ----------------------------------------------- */
+
+/* Room for `more` new groups without another call: groups stay where they are. */
+void belt_agg_reserve(struct belt_agg *agg, uint64_t more);
+static inline bool belt_agg_fits_line(uint32_t key_size)
+{
+    return key_size - 1 < BELT_AGG_INLINE;
+}
+
+/* The line of a key that fits one. */
+void belt_agg_line(union belt_agg_line *line, const char *key, uint32_t size);
+/* The group of a key, made if it is new; NULL: no room. Room must have been reserved. */
+struct belt_agg_group *belt_agg_group(struct belt_agg *agg, const char *key, uint32_t size);
+/* The same for a line that is known not to be a long key's, and its hash. */
+struct belt_agg_group *belt_agg_group_of_line(struct belt_agg *agg, const union belt_agg_line *line,
+                                              uint64_t hash);
+/* The first group at or behind a slot; NULL: none. */
+struct belt_agg_group *belt_agg_next(const struct belt_agg *agg, uint64_t slot);
+
+/* Adds to an integer cell's exact sum. */
+void belt_agg_add_sum(struct belt_agg *agg, struct belt_agg_group *group, int cell, uint64_t low,
+                      int64_t high);
+
+#endif

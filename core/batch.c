@@ -1,0 +1,408 @@
+/* Filling and taking open batches. */
+#include <assert.h>
+#include <string.h>
+
+#include "core/batch_state_priv.h"
+
+/* ---- lists: one for each state ---------------------------------------------- */
+
+static void append(struct belt_batches *batches, struct belt_open_batch *open, uint32_t state)
+{
+    struct belt_batch_list *list = &batches->lists[state];
+    open->state = state;
+    open->next = NULL;
+    open->prev = list->last;
+    if (list->last)
+        list->last->next = open;
+    else
+        list->first = open;
+    list->last = open;
+    list->count++;
+}
+
+static void unlink_from_list(struct belt_batches *batches, struct belt_open_batch *open)
+{
+    struct belt_batch_list *list = &batches->lists[open->state];
+    *(open->next ? &open->next->prev : &list->last) = open->prev;
+    *(open->prev ? &open->prev->next : &list->first) = open->next;
+    list->count--;
+}
+
+/* ---- the table of open batches, by key -------------------------------------- */
+
+static uint64_t load8(const char *bytes)
+{
+    uint64_t word;
+    memcpy(&word, bytes, sizeof word);
+    return word;
+}
+
+/* Keys are short: a call of memcmp() took 40 % of the time of an append. */
+static bool same_bytes(const char *a, const char *b, uint32_t size)
+{
+    uint64_t differ = 0;
+    if (size >= 8) {
+        for (uint32_t i = 0; i < size - 8; i += 8)
+            differ |= load8(a + i) ^ load8(b + i);
+        return !(differ | (load8(a + size - 8) ^ load8(b + size - 8)));
+    }
+    for (uint32_t i = 0; i < size; i++)
+        differ |= (uint64_t)(a[i] ^ b[i]);
+    return !differ;
+}
+
+static bool has_key(const struct belt_open_batch *open, const char *key, uint32_t size,
+                    uint32_t hash)
+{
+    return open->hash == hash && open->batch.key_size == size &&
+           same_bytes(open->batch.key, key, size);
+}
+
+static struct belt_open_batch *find(struct belt_batches *batches, const char *key, uint32_t size,
+                                    uint32_t hash)
+{
+    struct belt_open_batch *last = batches->last;
+    if (last && has_key(last, key, size, hash))
+        return last;
+    uint32_t at = belt_batches_home(batches, hash);
+    for (; batches->slots[at].batch; at = (at + 1) & batches->slot_mask)
+        if (batches->slots[at].hash == hash && has_key(batches->slots[at].batch, key, size, hash))
+            return batches->slots[at].batch;
+    return NULL;
+}
+
+static void table_add(struct belt_batches *batches, struct belt_open_batch *open)
+{
+    uint32_t at = belt_batches_home(batches, open->hash);
+    while (batches->slots[at].batch)
+        at = (at + 1) & batches->slot_mask;
+    batches->slots[at] = (struct belt_batch_slot){ open, open->hash };
+}
+
+/* Later entries of the chain move up, so no slot ever stays marked as removed. */
+static void table_remove(struct belt_batches *batches, const struct belt_open_batch *open)
+{
+    uint32_t mask = batches->slot_mask, hole = belt_batches_home(batches, open->hash);
+    while (batches->slots[hole].batch != open)
+        hole = (hole + 1) & mask;
+    for (uint32_t at = (hole + 1) & mask; batches->slots[at].batch; at = (at + 1) & mask) {
+        uint32_t home = belt_batches_home(batches, batches->slots[at].hash);
+        if (((at - home) & mask) < ((at - hole) & mask))
+            continue; /* it would land before its home */
+        batches->slots[hole] = batches->slots[at];
+        hole = at;
+    }
+    batches->slots[hole].batch = NULL;
+}
+
+/* ---- life of a batch -------------------------------------------------------- */
+
+static void cut(struct belt_batches *batches, struct belt_open_batch *open, uint32_t trigger)
+{
+    if (batches->last == open)
+        batches->last = NULL;
+    table_remove(batches, open);
+    unlink_from_list(batches, open);
+    open->batch.trigger = trigger;
+    append(batches, open, BELT_BATCH_CUT);
+}
+
+static void cut_if_full(struct belt_batches *batches, struct belt_open_batch *open)
+{
+    if (open->batch.count >= batches->conf.size)
+        cut(batches, open, BELT_TRIGGER_SIZE);
+    else if (open->batch.bytes_size >= batches->limit)
+        cut(batches, open, BELT_TRIGGER_BYTES);
+}
+
+static struct belt_open_batch *open_new(struct belt_batches *batches, const char *key,
+                                        uint32_t key_size, uint32_t hash, uint64_t bytes,
+                                        uint64_t now)
+{
+    if (batches->lists[BELT_BATCH_OPEN].count >= batches->conf.max_keys)
+        return NULL;
+    struct belt_batch_control *control =
+        belt_buddy_take(&batches->buddy, sizeof *control + key_size);
+    if (!control)
+        return NULL;
+    char *room = belt_buddy_take(&batches->buddy, bytes);
+    if (!room) {
+        belt_buddy_give(&batches->buddy, control);
+        return NULL;
+    }
+    struct belt_open_batch *open = &control->open;
+    *open = (struct belt_open_batch){
+        .batch = { .size = sizeof open->batch, .key = control->key, .key_size = key_size },
+        .runs = control->runs,
+        .hash = hash,
+        .first_at = now,
+        .owner = batches->conf.owner,
+        .spans = control->spans,
+        .bytes = room,
+        .room_bytes = belt_buddy_size(&batches->buddy, room),
+        .room_spans = BELT_FIRST_SPANS,
+        .room_runs = BELT_FIRST_RUNS,
+    };
+    if (key_size)
+        memcpy(control->key, key, key_size);
+    table_add(batches, open);
+    append(batches, open, BELT_BATCH_OPEN);
+    return open;
+}
+
+/* A bigger block with the same contents, or NULL; `fixed` lies in the control block. */
+static void *grow(struct belt_batches *batches, void *old, const void *fixed, uint64_t used,
+                  uint64_t need, uint64_t *room)
+{
+    void *block = belt_buddy_take(&batches->buddy, need);
+    if (!block)
+        return NULL;
+    memcpy(block, old, used);
+    if (old != fixed)
+        belt_buddy_give(&batches->buddy, old);
+    *room = belt_buddy_size(&batches->buddy, block);
+    return block;
+}
+
+/* Room for so much more, or false: the arena is used up. */
+static bool reserve(struct belt_batches *batches, struct belt_open_batch *open, uint64_t bytes,
+                    uint32_t rows, uint32_t runs)
+{
+    struct belt_batch_control *control = belt_batch_control(open);
+    uint32_t count = open->batch.count;
+    uint64_t used = open->batch.bytes_size, room;
+    void *block;
+    if (used + bytes > open->room_bytes) {
+        block = grow(batches, open->bytes, NULL, used, used + bytes, &open->room_bytes);
+        if (!block)
+            return false;
+        open->bytes = block;
+    }
+    if (count + rows > open->room_spans) {
+        block = grow(batches, open->spans, control->spans, count * sizeof(struct belt_span),
+                     (uint64_t)(count + rows) * sizeof(struct belt_span), &room);
+        if (!block)
+            return false;
+        open->spans = block;
+        open->room_spans = (uint32_t)(room / sizeof(struct belt_span));
+    }
+    if (open->run_count + runs > open->room_runs) {
+        block = grow(batches, open->runs, control->runs, open->run_count * sizeof(struct belt_run),
+                     (uint64_t)(open->run_count + runs) * sizeof(struct belt_run), &room);
+        if (!block)
+            return false;
+        open->runs = block;
+        open->room_runs = (uint32_t)(room / sizeof(struct belt_run));
+    }
+    return true;
+}
+
+/* The open batch of this key that may still take a row of `row_bytes`. */
+static struct belt_open_batch *batch_for(struct belt_batches *batches, const char *key,
+                                         uint32_t key_size, uint32_t hash, uint64_t row_bytes,
+                                         uint64_t now)
+{
+    struct belt_open_batch *open = find(batches, key, key_size, hash);
+    if (open && open->batch.bytes_size + row_bytes > batches->limit) {
+        cut(batches, open, BELT_TRIGGER_BYTES);
+        open = NULL;
+    }
+    if (!open)
+        open = open_new(batches, key, key_size, hash, row_bytes, now);
+    if (open)
+        batches->last = open;
+    return open;
+}
+
+static void add_run(struct belt_open_batch *open, uint64_t word, uint64_t mask)
+{
+    if (open->run_count && open->runs[open->run_count - 1].word == word)
+        open->runs[open->run_count - 1].mask |= mask;
+    else
+        open->runs[open->run_count++] = (struct belt_run){ word, mask };
+}
+
+static __attribute__((noinline)) char *find_room(struct belt_batches *batches, const char *key,
+                                                 uint32_t key_size, uint32_t hash,
+                                                 uint32_t row_bytes, uint64_t now)
+{
+    struct belt_open_batch *open = batch_for(batches, key, key_size, hash, row_bytes, now);
+    if (!open || !reserve(batches, open, row_bytes, 1, 1))
+        return NULL;
+    return open->bytes + open->batch.bytes_size;
+}
+
+/* The same key as last time and room for it: no call, no registers to save. */
+char *belt_batch_room(struct belt_batches *batches, const char *key, uint32_t key_size,
+                      uint32_t hash, uint32_t row_bytes, uint64_t now)
+{
+    struct belt_open_batch *last = batches->last;
+    if (last && has_key(last, key, key_size, hash)) {
+        uint64_t end = last->batch.bytes_size + row_bytes;
+        if (end <= batches->limit && end <= last->room_bytes &&
+            last->batch.count < last->room_spans && last->run_count < last->room_runs)
+            return last->bytes + last->batch.bytes_size;
+    }
+    return find_room(batches, key, key_size, hash, row_bytes, now);
+}
+
+void belt_batch_add(struct belt_batches *batches, uint32_t row_bytes, uint64_t word, uint64_t bit)
+{
+    struct belt_open_batch *open = batches->last;
+    struct belt_batch *batch = &open->batch;
+    assert(batch->bytes_size + row_bytes <= open->room_bytes && batch->count < open->room_spans);
+    open->spans[batch->count++] = (struct belt_span){ (uint32_t)batch->bytes_size, row_bytes };
+    batch->bytes_size += row_bytes;
+    add_run(open, word, bit);
+    cut_if_full(batches, open);
+}
+
+/* ---- many rows at once ------------------------------------------------------ */
+
+static uint64_t bytes_of(const struct belt_rows *rows, uint32_t count)
+{
+    const struct belt_span *last = &rows->spans[count - 1];
+    return (uint64_t)last->at + last->size - rows->spans[0].at;
+}
+
+/* How many rows from the front the batch may take before it is cut. At least one:
+ * batch_for() has seen that the first fits, or that the batch is empty. */
+static uint32_t fitting(const struct belt_batches *batches, const struct belt_open_batch *open,
+                        const struct belt_rows *rows)
+{
+    uint32_t most = batches->conf.size - open->batch.count;
+    if (most > rows->count)
+        most = rows->count;
+    if (open->batch.bytes_size + bytes_of(rows, most) <= batches->limit)
+        return most;
+    uint32_t fits = 1;
+    while (most - fits > 1) {
+        uint32_t middle = fits + (most - fits) / 2;
+        if (open->batch.bytes_size + bytes_of(rows, middle) <= batches->limit)
+            fits = middle;
+        else
+            most = middle;
+    }
+    return fits;
+}
+
+/* Moves the tickets of the first `count` rows. */
+static void move_tickets(struct belt_open_batch *open, struct belt_rows *rows, uint32_t count)
+{
+    while (count) {
+        assert(rows->run_count);
+        uint64_t mask = rows->runs->mask, rest = 0;
+        uint32_t bits = (uint32_t)__builtin_popcountll(mask);
+        if (bits > count) {
+            rest = mask;
+            for (bits = count; count; count--)
+                rest &= rest - 1;
+        } else {
+            count -= bits;
+        }
+        if (mask)
+            add_run(open, rows->runs->word, mask & ~rest);
+        rows->runs->mask = rest;
+        if (!rest) {
+            rows->runs++;
+            rows->run_count--;
+        }
+    }
+}
+
+static void move_rows(struct belt_batches *batches, struct belt_open_batch *open,
+                      struct belt_rows *rows, uint32_t count)
+{
+    struct belt_batch *batch = &open->batch;
+    const struct belt_span *from = rows->spans;
+    struct belt_span *to = open->spans + batch->count;
+    uint64_t bytes = bytes_of(rows, count);
+    uint32_t shift = (uint32_t)batch->bytes_size - from[0].at; /* modulo 2^32 */
+    if (bytes)
+        memcpy(open->bytes + batch->bytes_size, rows->base + from[0].at, bytes);
+    for (uint32_t i = 0; i < count; i++)
+        to[i] = (struct belt_span){ from[i].at + shift, from[i].size };
+    move_tickets(open, rows, count);
+    batch->count += count;
+    batch->bytes_size += bytes;
+    rows->spans += count;
+    rows->count -= count;
+    cut_if_full(batches, open);
+}
+
+uint32_t belt_batch_add_many(struct belt_batches *batches, const char *key, uint32_t key_size,
+                             uint32_t hash, struct belt_rows *rows, uint64_t now)
+{
+    uint32_t wanted = rows->count;
+    while (rows->count) {
+        struct belt_open_batch *open =
+            batch_for(batches, key, key_size, hash, rows->spans[0].size, now);
+        if (!open)
+            break;
+        uint32_t count = fitting(batches, open, rows);
+        /* An arena that is nearly full still takes what it can. */
+        while (count && !reserve(batches, open, bytes_of(rows, count), count,
+                                 count < rows->run_count ? count : rows->run_count))
+            count /= 2;
+        if (!count)
+            break;
+        move_rows(batches, open, rows, count);
+    }
+    return wanted - rows->count;
+}
+
+/* ---- taking ----------------------------------------------------------------- */
+
+static struct belt_open_batch *take_cut(struct belt_batches *batches)
+{
+    struct belt_open_batch *open = batches->lists[BELT_BATCH_CUT].first;
+    if (!open || !belt_batches_may_take(batches))
+        return NULL;
+    unlink_from_list(batches, open);
+    append(batches, open, BELT_BATCH_FLIGHT);
+    open->batch.bytes = open->bytes;
+    open->batch.spans = open->spans;
+    return open;
+}
+
+static struct belt_open_batch *take(struct belt_batches *batches, uint32_t trigger)
+{
+    struct belt_open_batch *open = batches->lists[BELT_BATCH_OPEN].first;
+    if (!batches->lists[BELT_BATCH_CUT].first && open && belt_batches_may_take(batches))
+        cut(batches, open, trigger);
+    return take_cut(batches);
+}
+
+struct belt_open_batch *belt_batches_full(struct belt_batches *batches)
+{
+    return take_cut(batches);
+}
+
+struct belt_open_batch *belt_batches_due(struct belt_batches *batches, uint64_t now)
+{
+    bool due = belt_batches_first_deadline(batches) <= now;
+    return due ? take(batches, BELT_TRIGGER_TIMEOUT) : take_cut(batches);
+}
+
+struct belt_open_batch *belt_batches_oldest(struct belt_batches *batches)
+{
+    return take(batches, BELT_TRIGGER_PRESSURE);
+}
+
+struct belt_open_batch *belt_batches_any(struct belt_batches *batches)
+{
+    return take(batches, BELT_TRIGGER_END);
+}
+
+void belt_batches_give_back(struct belt_batches *batches, struct belt_open_batch *open)
+{
+    struct belt_batch_control *control = belt_batch_control(open);
+    assert(open->state == BELT_BATCH_FLIGHT);
+    unlink_from_list(batches, open);
+    belt_buddy_give(&batches->buddy, open->bytes);
+    if (open->spans != control->spans)
+        belt_buddy_give(&batches->buddy, open->spans);
+    if (open->runs != control->runs)
+        belt_buddy_give(&batches->buddy, open->runs);
+    belt_buddy_give(&batches->buddy, control);
+}

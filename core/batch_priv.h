@@ -1,0 +1,126 @@
+/* Open batches of one batcher lane: formatted rows collected by key until a
+ * trigger cuts them. One thread; all memory is one arena of fixed size; after
+ * belt_batches_new() nothing allocates.
+ *
+ *      room + add / add_many       full, due, oldest, any        give_back
+ *   rows ----------------> open ---------------------> in flight ---------> arena
+ *                           \--> full (cut, waits to be taken) --/
+ *
+ * A batch that reached its size or bytes leaves the open table at once, so the
+ * next row of its key opens a new one. All four takers hand out cut batches
+ * first, first cut first: batches of one key are taken in the order they were
+ * filled. A taken batch is the caller's until belt_batches_give_back(). */
+#ifndef BELT_BATCH_PRIV_H
+#define BELT_BATCH_PRIV_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "core/error.h"
+#include "core/part.h"
+
+/* Tickets of one source instance: 64 neighbours, those in `mask`. */
+struct belt_run {
+    uint64_t word; /* source instance << 48 | sequence / 64 */
+    uint64_t mask; /* bit sequence % 64 */
+};
+
+struct belt_batches_conf {
+    uint32_t size;        /* messages: cut at; at least 1 */
+    uint64_t bytes;       /* most in a batch, unless one row alone has more; 0: the row limit */
+    uint64_t timeout_ns;  /* since the batch's first row; UINT64_MAX: never */
+    uint64_t arena_bytes; /* rows, spans, runs, keys; at least BELT_BATCHES_ARENA_MIN */
+    char *arena;          /* the caller's, aligned to 256, BELT_PAD around; NULL: obtained here */
+    uint32_t max_keys;    /* open at a time; at least 1 */
+    uint32_t max_batches_in_flight; /* at least 1 */
+    void *owner;                    /* copied into every batch */
+};
+
+#define BELT_BATCHES_ARENA_MIN 8192u
+
+/* `batch` is handed to the sink and is the first member: the address of one is
+ * the address of the other. Fields above the line may be read by the engine. */
+struct belt_open_batch {
+    struct belt_batch batch;
+    struct belt_run *runs; /* the tickets of all rows, neighbours merged */
+    uint32_t run_count;
+    uint32_t hash;
+    uint64_t first_at; /* `now` of the first row */
+    void *owner;
+    /* -------- core/batch*.c only -------- */
+    struct belt_open_batch *next, *prev; /* of the list for its state */
+    struct belt_span *spans;
+    char *bytes;
+    uint64_t room_bytes;
+    uint32_t room_spans, room_runs, state;
+};
+
+static inline struct belt_open_batch *belt_open_batch_of(struct belt_batch *batch)
+{
+    return (struct belt_open_batch *)(void *)batch;
+}
+
+struct belt_batches;
+
+int belt_batches_new(struct belt_batches **out, const struct belt_batches_conf *conf,
+                     struct belt_error *err);
+void belt_batches_free(struct belt_batches *batches);
+/* All bytes that belt_batches_new() obtains with this conf, for the plan. */
+uint64_t belt_batches_footprint(const struct belt_batches_conf *conf);
+
+/* ---- filling ---------------------------------------------------------------- */
+
+/* Where up to `row_bytes` bytes of a row of this key may be written; a successful
+ * room() is followed by add() before any other call. `now` never goes back.
+ * NULL: the arena has no room or max_keys are open. Then cut the oldest batch
+ * (or wait for one in flight) and ask again; with nothing open and nothing in
+ * flight a row and a key of at most belt_batches_row_limit() always fit. */
+char *belt_batch_room(struct belt_batches *batches, const char *key, uint32_t key_size,
+                      uint32_t hash, uint32_t row_bytes, uint64_t now);
+/* The row is written: `row_bytes` as asked for, or fewer. `word` and `bit`: its ticket. */
+void belt_batch_add(struct belt_batches *batches, uint32_t row_bytes, uint64_t word, uint64_t bit);
+
+/* Rows of one key that lie one after another in memory, in order, and at least as
+ * many tickets: the set bits of `runs`, low bits first. Consumed from the front. */
+struct belt_rows {
+    const char *base;              /* what the spans are relative to */
+    const struct belt_span *spans; /* [count], each beginning where the one before ends */
+    uint32_t count;
+    struct belt_run *runs; /* masks lose the bits consumed */
+    uint32_t run_count;
+};
+/* Takes rows until none is left or there is no room (as belt_batch_room); how many. */
+uint32_t belt_batch_add_many(struct belt_batches *batches, const char *key, uint32_t key_size,
+                             uint32_t hash, struct belt_rows *rows, uint64_t now);
+
+/* Rows (and keys) above this never fit: fail the message. */
+uint32_t belt_batches_row_limit(const struct belt_batches *batches);
+
+/* ---- taking ----------------------------------------------------------------- */
+
+/* Each: NULL when there is none or max_batches_in_flight are out. batch.trigger says why
+ * it was cut. Cut batches first, with their own trigger; only then: */
+struct belt_open_batch *belt_batches_full(struct belt_batches *batches); /* nothing else */
+struct belt_open_batch *belt_batches_due(struct belt_batches *batches, uint64_t now);
+struct belt_open_batch *belt_batches_oldest(struct belt_batches *batches); /* PRESSURE */
+struct belt_open_batch *belt_batches_any(struct belt_batches *batches);    /* END */
+/* Its memory is free again; the pointer is dead. */
+void belt_batches_give_back(struct belt_batches *batches, struct belt_open_batch *batch);
+
+/* ---- looking in ------------------------------------------------------------- */
+
+/* When belt_batches_due() has work next; 0: now (a cut batch waits); UINT64_MAX: never,
+ * or not before one in flight is given back. */
+uint64_t belt_batches_next_deadline(const struct belt_batches *batches);
+uint32_t belt_batches_count_open(const struct belt_batches *batches); /* cut ones included */
+uint32_t belt_batches_count_in_flight(const struct belt_batches *batches);
+uint64_t belt_batches_used(const struct belt_batches *batches); /* bytes of the arena, now */
+uint64_t belt_batches_peak(const struct belt_batches *batches); /* and at most so far */
+
+typedef void belt_run_fn(void *ctx, const struct belt_run *run);
+/* Every run of every batch, open, cut or in flight. */
+void belt_batches_each_run(const struct belt_batches *batches, belt_run_fn *fn, void *ctx);
+/* 0, or the number of the first broken rule. */
+int belt_batches_check(const struct belt_batches *batches);
+
+#endif

@@ -1,0 +1,79 @@
+/* What core/batch.c and core/batch_make.c share: the insides of open batches. */
+#ifndef BELT_BATCH_STATE_PRIV_H
+#define BELT_BATCH_STATE_PRIV_H
+
+#include <stddef.h>
+
+#include "core/batch_priv.h"
+#include "core/buddy_priv.h"
+#include "rings/mem.h"
+
+/* A key seen once costs its control block (512 B with a key of up to ~130
+ * bytes) and 256 B of rows; everything doubles from there. */
+#define BELT_FIRST_SPANS 8u
+#define BELT_FIRST_RUNS 8u
+#define BELT_BATCH_CONTROL 512u
+
+/* A batch is in exactly one list. OPEN: in the order of first_at; CUT: in the
+ * order of cutting; FLIGHT: lent to the sink. */
+enum { BELT_BATCH_OPEN, BELT_BATCH_CUT, BELT_BATCH_FLIGHT, BELT_BATCH_STATES };
+
+struct belt_batch_list {
+    struct belt_open_batch *first, *last;
+    uint32_t count;
+};
+
+struct belt_batch_slot {
+    struct belt_open_batch *batch; /* NULL: empty */
+    uint32_t hash;
+};
+
+struct belt_batches {
+    struct belt_open_batch *last; /* the open batch used last, or NULL: keys come in rows */
+    uint64_t limit;               /* bytes: cut at */
+    struct belt_batches_conf conf;
+    struct belt_batch_list lists[BELT_BATCH_STATES];
+    struct belt_batch_slot *slots; /* open batches by key, probed in line */
+    uint32_t slot_mask, slot_shift;
+    uint32_t row_limit;
+    struct belt_buddy buddy;
+    struct belt_mem mem; /* of the arena when it is ours */
+};
+
+/* What lies in a control block, the key after it. */
+struct belt_batch_control {
+    struct belt_open_batch open;
+    struct belt_span spans[BELT_FIRST_SPANS];
+    struct belt_run runs[BELT_FIRST_RUNS];
+    char key[];
+};
+
+_Static_assert(offsetof(struct belt_batch_control, open) == 0, "one address for both");
+_Static_assert(sizeof(struct belt_batch_control) + 64 <= BELT_BATCH_CONTROL,
+               "short keys fit the first block");
+
+static inline struct belt_batch_control *belt_batch_control(struct belt_open_batch *open)
+{
+    return (struct belt_batch_control *)(void *)open;
+}
+
+static inline bool belt_batches_may_take(const struct belt_batches *batches)
+{
+    return batches->lists[BELT_BATCH_FLIGHT].count < batches->conf.max_batches_in_flight;
+}
+
+/* Of the oldest open batch; UINT64_MAX: none is open, or none times out. */
+static inline uint64_t belt_batches_first_deadline(const struct belt_batches *batches)
+{
+    const struct belt_open_batch *open = batches->lists[BELT_BATCH_OPEN].first;
+    uint64_t deadline = open ? open->first_at + batches->conf.timeout_ns : UINT64_MAX;
+    return open && deadline < open->first_at ? UINT64_MAX : deadline;
+}
+
+/* Lanes get keys by bits of the same hash: the product spreads what is left. */
+static inline uint32_t belt_batches_home(const struct belt_batches *batches, uint32_t hash)
+{
+    return (hash * 0x9e3779b1u) >> batches->slot_shift;
+}
+
+#endif

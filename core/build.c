@@ -1,0 +1,515 @@
+/* Makes a run from a spec and a plan: all memory is obtained here, every edge is
+ * wired. After this nothing allocates but the parts themselves.
+ *
+ * The region is laid out by one walk that is done twice: first without memory,
+ * to count, then with it. Nothing is touched in the first. */
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/random.h>
+
+#include "core/aggregate_priv.h"
+#include "core/run_priv.h"
+#include "core/worker_priv.h"
+#include "numa/pin.h"
+
+/* Sizes by measurement (docs/decisions/001): an exchange wants 16 slots, an
+ * ordered merge room for several chunks of 256 KiB, a fused edge two frames. */
+#define ROW_SLOTS 16
+#define ROW_BYTES (128u << 10)
+#define FAILED_SLOTS 4
+#define FAILED_BYTES (512u << 10)
+#define PARTIAL_SLOTS 4
+#define FUSED_FRAMES 2
+#define LINK_FRAMES 64
+#define LINK_SLABS 6            /* more slabs for a source that feeds other lanes */
+#define LEDGER_WORDS (1u << 16) /* 4 M messages unsettled per source, 1 MiB */
+#define RESULT_SLOTS 4
+#define MOST_IN_FLIGHT 16
+#define MOST_KEYS 16384
+
+static void *carve(struct belt_engine_run *run, uint64_t size, uint64_t align)
+{
+    run->carved = (run->carved + align - 1) / align * align;
+    char *at = run->region.base ? (char *)run->region.base + run->carved : NULL;
+    run->carved += size;
+    return at;
+}
+
+static struct belt_mem carve_ring(struct belt_engine_run *run, const struct belt_ring_conf *conf)
+{
+    size_t size = belt_ring_footprint(conf);
+    struct belt_mem mem = belt_mem_of(carve(run, size, 4096), size);
+    if (mem.base)
+        belt_ring_format(mem, conf);
+    return mem;
+}
+
+static struct belt_lane *lane_of(struct belt_engine_run *run, uint32_t stage, uint32_t instance)
+{
+    return &run->lanes[belt_place_lane_of(run->plan->place, stage, instance)];
+}
+
+static struct belt_lane *other_lane(const struct belt_stage *from, const struct belt_stage *to)
+{
+    return from->lane == to->lane ? NULL : to->lane;
+}
+
+/* Frames that only one thread touches need not queue. */
+static bool is_fused(const struct belt_engine_run *run, bool same_lane)
+{
+    return same_lane && run->sources_used == run->chains_used && !run->zygote;
+}
+
+/* ---- source to processor ---------------------------------------------------- */
+
+static void link_ring(struct belt_engine_run *run, struct belt_source_stage *s, uint32_t f,
+                      struct belt_chain_stage *chain, uint32_t i)
+{
+    bool fused = is_fused(run, s->stage.lane == chain->stage.lane);
+    struct belt_ring_conf conf = { .size = sizeof conf,
+                                   .kind = BELT_SPSC,
+                                   .item_size = sizeof(struct belt_input_frame),
+                                   .items = fused ? FUSED_FRAMES : LINK_FRAMES };
+    struct belt_mem mem = carve_ring(run, &conf);
+    struct belt_feed *feed = &s->feeds[f];
+    struct belt_intake *intake = &chain->intakes[i];
+    feed->readers[0] = other_lane(&s->stage, &chain->stage);
+    feed->readers_used = 1;
+    intake->writers[0] = other_lane(&chain->stage, &s->stage);
+    if (mem.base) {
+        belt_tx_open(&feed->tx, mem);
+        belt_rx_open(&intake->rx, mem);
+    }
+}
+
+static void link_pool(struct belt_engine_run *run)
+{
+    struct belt_pool *pool = &run->pool;
+    uint32_t sources = run->sources_used, chains = run->chains_used;
+    pool->each = LINK_FRAMES;
+    pool->count = LINK_FRAMES * sources;
+    pool->frames = carve(run, (uint64_t)pool->count * sizeof(struct belt_input_frame), 4096);
+    struct belt_ring_conf conf = { .size = sizeof conf,
+                                   .kind = BELT_MPMC,
+                                   .item_size = sizeof(uint32_t),
+                                   .items = pool->count,
+                                   .writers = sources,
+                                   .readers = chains };
+    pool->ready = carve_ring(run, &conf);
+    conf.items = pool->each;
+    conf.writers = chains;
+    conf.readers = 1;
+    for (uint32_t s = 0; s < sources; s++)
+        pool->free[s] = carve_ring(run, &conf);
+    for (uint32_t s = 0; run->region.base && s < sources; s++) {
+        struct belt_feed *feed = &run->sources[s].feeds[0];
+        feed->pool = pool;
+        feed->source = s;
+        belt_tx_open(&feed->tx, pool->ready);
+        belt_rx_open(&feed->free, pool->free[s]);
+        feed->readers_used = chains;
+        for (uint32_t c = 0; c < chains; c++)
+            feed->readers[c] = other_lane(&run->sources[s].stage, &run->chains[c].stage);
+    }
+    for (uint32_t c = 0; run->region.base && c < chains; c++) {
+        struct belt_intake *intake = &run->chains[c].intakes[0];
+        intake->pool = pool;
+        belt_rx_open(&intake->rx, pool->ready);
+        for (uint32_t s = 0; s < sources; s++) {
+            belt_tx_open(&intake->free[s], pool->free[s]);
+            intake->writers[s] = other_lane(&run->chains[c].stage, &run->sources[s].stage);
+        }
+    }
+}
+
+static void link_sources(struct belt_engine_run *run)
+{
+    if (run->plan->pooled)
+        link_pool(run);
+    else if (run->sources_used == run->chains_used)
+        for (uint32_t i = 0; i < run->sources_used; i++)
+            link_ring(run, &run->sources[i], 0, &run->chains[i], 0);
+    else
+        for (uint32_t c = 0; c < run->chains_used; c++)
+            link_ring(run, &run->sources[0], c, &run->chains[c], 0);
+}
+
+/* ---- processor to batcher --------------------------------------------------- */
+
+static void link_rows(struct belt_engine_run *run, struct belt_chain_stage *chain, int o,
+                      uint32_t i)
+{
+    struct belt_outlet *outlet = &chain->outlets[o];
+    struct belt_batcher_stage *b = &run->batchers[o][i];
+    struct belt_row_out *out = &outlet->outs[i];
+    struct belt_row_in *in = &b->ins[chain->stage.index];
+    uint32_t slots = ROW_SLOTS;
+    out->capacity = ROW_BYTES;
+    if (outlet->batcher->memory / 16 > out->capacity)
+        out->capacity = (uint32_t)(outlet->batcher->memory / 16 & ~UINT64_C(4095));
+    if (outlet->failed) {
+        out->capacity = out->capacity > FAILED_BYTES ? out->capacity : FAILED_BYTES;
+        slots = FAILED_SLOTS;
+    } else if (outlet->batcher->aggregate) {
+        slots = PARTIAL_SLOTS;
+    }
+    struct belt_ring_conf conf = { .size = sizeof conf,
+                                   .kind = BELT_SPSC,
+                                   .items = slots,
+                                   .item_size = (uint32_t)belt_row_frame_size(out->capacity) };
+    struct belt_mem mem = carve_ring(run, &conf);
+    out->reader = other_lane(&chain->stage, &b->stage);
+    in->writer = other_lane(&b->stage, &chain->stage);
+    if (mem.base) {
+        belt_tx_open(&out->tx, mem);
+        belt_rx_open(&in->rx, mem);
+    }
+}
+
+/* ---- memory of the stages --------------------------------------------------- */
+
+static void carve_source(struct belt_engine_run *run, struct belt_source_stage *s)
+{
+    const struct belt_spec *spec = run->spec;
+    bool paired = run->sources_used == run->chains_used;
+    bool fused = paired && is_fused(run, s->stage.lane == run->chains[s->stage.index].stage.lane);
+    s->in = (struct belt_instance){ .size = sizeof s->in,
+                                    .index = s->stage.index,
+                                    .count = run->sources_used,
+                                    .stage = "source",
+                                    .slab = spec->slab,
+                                    .header = "",
+                                    .backend = spec->placement.backend };
+    s->in.slabs = spec->slabs ? spec->slabs + (fused ? 0 : LINK_SLABS) : 0;
+    uint64_t arena = (uint64_t)s->in.slabs * s->in.slab;
+    char *memory = carve(run, arena + 2 * 4096, 4096);
+    s->in.arena = memory ? memory + 4096 : NULL;
+    s->ledger.mask = LEDGER_WORDS - 1;
+    s->ledger.done = carve(run, LEDGER_WORDS * sizeof(uint64_t), 4096);
+    s->ledger.failed = carve(run, LEDGER_WORDS * sizeof(uint64_t), 4096);
+    int node = run->plan->place->lanes[s->stage.lane->index].node;
+    if (memory)
+        belt_bind_memory(run->plan->topology, memory, arena, node);
+}
+
+static void carve_chain(struct belt_engine_run *run, struct belt_chain_stage *chain)
+{
+    const struct belt_spec *spec = run->spec;
+    uint32_t room = spec->slab + (1u << 20);
+    size_t size = belt_engine_size(spec->columns, spec->columns_used, room);
+    char *memory = carve(run, size, 4096);
+    chain->failed_spans = carve(run, 2 * BELT_FRAME * sizeof(struct belt_span), 64);
+    chain->failed_places = carve(run, BELT_FRAME * sizeof(int64_t), 64);
+    int node = run->plan->place->lanes[chain->stage.lane->index].node;
+    if (!memory)
+        return;
+    belt_bind_memory(run->plan->topology, memory, size, node);
+    belt_engine_init(&chain->engine, spec->columns, spec->columns_used, room, spec->steps_used,
+                     memory);
+}
+
+static uint64_t offset_in(const struct belt_engine_run *run, const void *at)
+{
+    return run->region.base ? (uint64_t)((const char *)at - (const char *)run->region.base) : 0;
+}
+
+static void carve_worker(struct belt_engine_run *run, struct belt_chain_stage *chain)
+{
+    struct belt_worker *worker = chain->worker;
+    uint32_t room = run->spec->slab + (1u << 20);
+    struct belt_ring_conf conf = { .size = sizeof conf,
+                                   .kind = BELT_SPSC,
+                                   .items = RESULT_SLOTS,
+                                   .item_size = (uint32_t)belt_result_size(run->spec, room) };
+    struct belt_mem results = carve_ring(run, &conf);
+    worker->block = carve(run, sizeof *worker->block, 4096);
+    if (!results.base)
+        return;
+    const struct belt_ring *intake = chain->intakes[0].rx.ring;
+    belt_rx_open(&worker->results, results);
+    worker->map = (struct belt_worker_map){ .index = chain->stage.index,
+                                            .count = run->chains_used,
+                                            .block = offset_in(run, worker->block),
+                                            .intake = offset_in(run, intake),
+                                            .intake_size = intake->footprint,
+                                            .results = offset_in(run, results.base),
+                                            .results_size = results.size,
+                                            .room_size = room };
+    worker->wake_fd = chain->stage.lane->fd;
+}
+
+/* The walk. Failed messages' edges come last: their pages are seldom touched. */
+static void lay_out(struct belt_engine_run *run)
+{
+    for (uint32_t s = 0; s < run->sources_used; s++)
+        carve_source(run, &run->sources[s]);
+    for (uint32_t c = 0; c < run->chains_used; c++)
+        carve_chain(run, &run->chains[c]);
+    link_sources(run);
+    for (uint32_t c = 0; c < run->chains_used; c++)
+        if (run->chains[c].worker)
+            carve_worker(run, &run->chains[c]);
+    for (int o = 0; o < run->batchers_used; o++)
+        for (uint32_t c = 0; c < run->chains_used; c++)
+            for (uint32_t i = 0; i < run->spec->batchers[o].instances; i++)
+                link_rows(run, &run->chains[c], o, i);
+}
+
+/* ---- the structs ------------------------------------------------------------ */
+
+/* Zeroed; freed by belt_run_free() through the pointer it is stored in. */
+static void *need(void *memory, bool *ok)
+{
+    *ok &= memory != NULL;
+    return memory;
+}
+
+static void place_stage(struct belt_engine_run *run, struct belt_stage *stage,
+                        const struct belt_stage_kind *kind, uint32_t in_plan, const char *name,
+                        uint32_t index)
+{
+    stage->kind = kind;
+    stage->index = index;
+    stage->run = run;
+    stage->lane = lane_of(run, in_plan, index);
+    snprintf(stage->name, sizeof stage->name, "%.64s.%u", name, index);
+}
+
+static bool make_source(struct belt_engine_run *run, uint32_t index)
+{
+    struct belt_source_stage *s = &run->sources[index];
+    const struct belt_part *part = run->spec->source.part;
+    bool ok = true, paired = run->sources_used == run->chains_used;
+    s->part = (const struct belt_source *)(const void *)part;
+    s->state = need(calloc(1, part->state_size + 1), &ok);
+    s->feeds_used = paired || run->plan->pooled ? 1 : run->chains_used;
+    s->feeds = need(calloc(s->feeds_used, sizeof *s->feeds), &ok);
+    uint32_t slabs = run->spec->slabs + LINK_SLABS;
+    s->slab_frames = need(calloc(slabs, sizeof *s->slab_frames), &ok);
+    s->slab_closed = need(calloc(slabs, sizeof *s->slab_closed), &ok);
+    uint32_t readers = run->plan->pooled ? run->chains_used : 1;
+    for (uint32_t f = 0; ok && f < s->feeds_used; f++)
+        s->feeds[f].readers = need(calloc(readers, sizeof *s->feeds[f].readers), &ok);
+    place_stage(run, &s->stage, &belt_source_kind, BELT_PLAN_SOURCE, "source", index);
+    return ok;
+}
+
+static bool make_outlet(struct belt_engine_run *run, struct belt_outlet *outlet, int o)
+{
+    const struct belt_spec *spec = run->spec;
+    bool ok = true;
+    outlet->batcher = &spec->batchers[o];
+    outlet->format = (const struct belt_format *)(const void *)spec->batchers[o].format.part;
+    outlet->outs = need(calloc(outlet->batcher->instances, sizeof *outlet->outs), &ok);
+    outlet->failed = o == spec->failed;
+    return ok;
+}
+
+static bool make_chain(struct belt_engine_run *run, uint32_t index)
+{
+    struct belt_chain_stage *chain = &run->chains[index];
+    const struct belt_spec *spec = run->spec;
+    bool ok = true;
+    chain->intakes_used = 1;
+    chain->intakes = need(calloc(1, sizeof *chain->intakes), &ok);
+    if (ok) {
+        chain->intakes->writers = need(calloc(run->sources_used, sizeof(void *)), &ok);
+        chain->intakes->free = need(calloc(run->sources_used, sizeof(struct belt_tx)), &ok);
+    }
+    for (int s = 0; s < spec->steps_used; s++)
+        chain->states[s] = need(calloc(1, spec->steps[s].part->state_size + 1), &ok);
+    if (run->zygote) {
+        chain->worker = need(calloc(1, sizeof *chain->worker), &ok);
+        if (chain->worker) {
+            chain->worker->zygote = run->zygote;
+            chain->worker->pidfd = -1;
+        }
+    }
+    chain->outlets_used = run->batchers_used;
+    chain->outlets = need(calloc((size_t)run->batchers_used + 1, sizeof *chain->outlets), &ok);
+    for (int o = 0; ok && o < run->batchers_used; o++)
+        ok = make_outlet(run, &chain->outlets[o], o);
+    place_stage(run, &chain->stage, &belt_chain_kind, BELT_PLAN_PROCESSOR, "processor", index);
+    return ok;
+}
+
+static bool make_batcher(struct belt_engine_run *run, int o, uint32_t index)
+{
+    const struct belt_batcher_spec *spec = &run->spec->batchers[o];
+    struct belt_batcher_stage *b = &run->batchers[o][index];
+    bool ok = true;
+    b->spec = spec;
+    b->sink = (const struct belt_sink *)(const void *)spec->sink.part;
+    b->state = need(calloc(1, spec->sink.part->state_size + 1), &ok);
+    b->ins_used = run->chains_used;
+    b->ins = need(calloc(b->ins_used, sizeof *b->ins), &ok);
+    b->failed = o == run->spec->failed;
+    b->in = (struct belt_instance){ .size = sizeof b->in,
+                                    .index = index,
+                                    .count = spec->instances,
+                                    .stage = spec->path,
+                                    .header = spec->header,
+                                    .header_size = (uint32_t)spec->header_size,
+                                    .backend = run->spec->placement.backend };
+    place_stage(run, &b->stage, &belt_batcher_kind, (uint32_t)(BELT_PLAN_BATCHERS + o), spec->path,
+                index);
+    return ok;
+}
+
+static bool make_stages(struct belt_engine_run *run)
+{
+    bool ok = true;
+    run->sources = need(calloc(run->sources_used, sizeof *run->sources), &ok);
+    run->chains = need(calloc(run->chains_used, sizeof *run->chains), &ok);
+    run->pool.free = need(calloc(run->sources_used, sizeof *run->pool.free), &ok);
+    for (uint32_t i = 0; ok && i < run->sources_used; i++)
+        ok = make_source(run, i);
+    for (uint32_t i = 0; ok && i < run->chains_used; i++)
+        ok = make_chain(run, i);
+    for (int o = 0; ok && o < run->batchers_used; o++) {
+        uint32_t instances = run->spec->batchers[o].instances;
+        run->batchers[o] = need(calloc(instances, sizeof *run->batchers[o]), &ok);
+        for (uint32_t i = 0; ok && i < instances; i++)
+            ok = make_batcher(run, o, i);
+    }
+    return ok;
+}
+
+/* ---- tables and batches ----------------------------------------------------- */
+
+static int make_batches(struct belt_engine_run *run, struct belt_batcher_stage *b,
+                        struct belt_error *err)
+{
+    struct belt_batches_conf conf = {
+        .size = (uint32_t)b->spec->size,
+        .bytes = b->spec->bytes,
+        .timeout_ns = b->spec->timeout,
+        .arena_bytes = b->spec->memory,
+        .max_keys = b->spec->key >= 0 ? MOST_KEYS : 1,
+        .max_batches_in_flight = MOST_IN_FLIGHT,
+        .owner = b,
+    };
+    run->memory += belt_batches_footprint(&conf);
+    return belt_batches_new(&b->batches, &conf, err);
+}
+
+static int make_tables(struct belt_engine_run *run, int o, struct belt_error *err)
+{
+    const struct belt_agg_spec *spec = run->spec->batchers[o].aggregate;
+    uint64_t seed = 0;
+    /* Without entropy a fixed seed still works; only made-up collisions could hurt. */
+    if (getrandom(&seed, sizeof seed, GRND_NONBLOCK) < 0)
+        seed = UINT64_C(0x2545f4914f6cdd1d);
+    int rc = belt_agg_new(&run->batchers[o][0].total, spec, seed, err);
+    for (uint32_t c = 0; rc == 0 && c < run->chains_used; c++)
+        rc = belt_agg_new(&run->chains[c].outlets[o].partial, spec, seed + c + 1, err);
+    return rc;
+}
+
+static int make_contents(struct belt_engine_run *run, struct belt_error *err)
+{
+    for (int o = 0; o < run->batchers_used; o++) {
+        for (uint32_t i = 0; i < run->spec->batchers[o].instances; i++) {
+            int rc = make_batches(run, &run->batchers[o][i], err);
+            if (rc < 0)
+                return rc;
+        }
+        int rc = run->spec->batchers[o].aggregate ? make_tables(run, o, err) : 0;
+        if (rc < 0)
+            return rc;
+    }
+    return 0;
+}
+
+/* ---- lanes ------------------------------------------------------------------ */
+
+static struct belt_stage *stage_at(struct belt_engine_run *run, struct belt_place_item item)
+{
+    if (item.stage == BELT_PLAN_SOURCE)
+        return &run->sources[item.instance].stage;
+    if (item.stage == BELT_PLAN_PROCESSOR)
+        return &run->chains[item.instance].stage;
+    return &run->batchers[item.stage - BELT_PLAN_BATCHERS][item.instance].stage;
+}
+
+static int make_lanes(struct belt_engine_run *run, struct belt_error *err)
+{
+    const struct belt_place *place = run->plan->place;
+    run->lanes_used = place->lane_count;
+    if (posix_memalign((void **)&run->lanes, BELT_LINES, run->lanes_used * sizeof *run->lanes))
+        return belt_error_set(err, -ENOMEM, "lanes: out of memory");
+    memset(run->lanes, 0, run->lanes_used * sizeof *run->lanes);
+    for (uint32_t l = 0; l < run->lanes_used; l++)
+        run->lanes[l].fd = -1;
+    for (uint32_t l = 0; l < run->lanes_used; l++) {
+        struct belt_lane *lane = &run->lanes[l];
+        if (place->lanes[l].item_count > BELT_LANE_STAGES)
+            return belt_error_config(err, "more than %d stages on a lane", BELT_LANE_STAGES);
+        lane->index = l;
+        lane->cpu = run->plan->caller ? -1 : place->lanes[l].cpu;
+        lane->caller = run->plan->caller;
+        lane->run = run;
+        lane->idle = belt_idle_of(place->wait);
+        belt_sleep_init(&lane->sleep, BELT_THREADS);
+        lane->fd = belt_sleep_fd();
+        if (lane->fd < 0)
+            return belt_error_set(err, lane->fd, "lane %u: eventfd: %s", l, strerror(-lane->fd));
+    }
+    return 0;
+}
+
+static void fill_lanes(struct belt_engine_run *run)
+{
+    for (uint32_t l = 0; l < run->lanes_used; l++) {
+        const struct belt_place_lane *planned = &run->plan->place->lanes[l];
+        for (uint32_t i = 0; i < planned->item_count; i++)
+            run->lanes[l].stages[run->lanes[l].stages_used++] = stage_at(run, planned->items[i]);
+    }
+}
+
+/* ---- all of it -------------------------------------------------------------- */
+
+int belt_run_new(struct belt_engine_run **out, const struct belt_spec *spec,
+                 const struct belt_plan *plan, struct belt_zygote *zygote, struct belt_error *err)
+{
+    struct belt_engine_run *run = calloc(1, sizeof *run);
+    if (!run)
+        return belt_error_set(err, -ENOMEM, "run: out of memory");
+    run->spec = spec;
+    run->plan = plan;
+    run->zygote = zygote;
+    run->sources_used = plan->sources;
+    run->chains_used = plan->processors;
+    run->batchers_used = belt_spec_outlets(spec);
+    pthread_mutex_init(&run->lock, NULL);
+    pthread_cond_init(&run->changed, NULL);
+    belt_wait_setup();
+    int rc = make_lanes(run, err);
+    if (rc == 0 && !make_stages(run))
+        rc = belt_error_set(err, -ENOMEM, "run: out of memory");
+    if (rc == 0) {
+        lay_out(run);
+        uint64_t size = run->carved;
+        rc = belt_mem_map(&run->region, size, run->zygote ? BELT_MEM_SHARED : BELT_MEM_PRIVATE);
+        if (rc < 0)
+            belt_error_set(err, rc, "run: %llu bytes of memory: %s", (unsigned long long)size,
+                           strerror(-rc));
+        run->memory = size;
+    }
+    if (rc == 0) {
+        run->carved = 0;
+        lay_out(run);
+        fill_lanes(run);
+        rc = make_contents(run, err);
+    }
+    if (rc == 0 && zygote)
+        rc = belt_zygote_region(zygote, run->region.fd, err);
+    if (rc < 0) {
+        belt_run_free(run);
+        return rc;
+    }
+    *out = run;
+    return 0;
+}

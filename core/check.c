@@ -1,0 +1,170 @@
+/* Conservation: every message that was issued and is not settled lies in exactly
+ * one committed place, and nothing settled lies anywhere. */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "core/pipeline_priv.h"
+
+/* Per source: a bit for every sequence of the window that was found somewhere. */
+struct finds {
+    const struct belt_engine_run *run;
+    uint64_t **found; /* [sources][words of the window] */
+    const char *broken;
+    uint64_t word;
+    uint64_t mask;
+};
+
+static void broken(struct finds *f, const char *rule, uint64_t word, uint64_t mask)
+{
+    if (f->broken)
+        return;
+    f->broken = rule;
+    f->word = word;
+    f->mask = mask;
+}
+
+static void find(void *ctx, const struct belt_run *run)
+{
+    struct finds *f = ctx;
+    if (!run->mask)
+        return;
+    const struct belt_ledger *ledger = belt_run_ledger(f->run, run->word);
+    uint64_t word = BELT_RUN_WORD(run->word), at = word & ledger->mask;
+    if (word < ledger->low || word >= ledger->next) {
+        broken(f, "a message outside of its ledger's window", word, run->mask);
+        return;
+    }
+    uint64_t *seen = &f->found[BELT_RUN_SOURCE(run->word)][at];
+    if (*seen & run->mask)
+        broken(f, "a message in two places", word, *seen & run->mask);
+    if (ledger->done[at] & run->mask)
+        broken(f, "a settled message still in a place", word, ledger->done[at] & run->mask);
+    *seen |= run->mask;
+}
+
+/* A frame that a processor has not finished: what is not settled and not written
+ * on as a row is still here. */
+static void find_input(struct finds *f, const struct belt_input_frame *frame,
+                       const struct belt_chain_stage *chain)
+{
+    const struct belt_ledger *ledger = belt_run_ledger(f->run, frame->word);
+    bool in_hand = chain && chain->frame == frame;
+    for (uint32_t w = 0; w * 64 < frame->count; w++) {
+        uint64_t word = frame->word + w, mask = 0;
+        uint32_t here = frame->count - w * 64;
+        mask = here >= 64 ? UINT64_MAX : (UINT64_C(1) << here) - 1;
+        if (in_hand) {
+            uint64_t todo = 0;
+            for (int s = 0; s < chain->segments_used; s++)
+                todo |= belt_range_mask(w, chain->segments[s].first, chain->segments[s].end);
+            todo &= chain->engine.live[w] | chain->engine.failed[w];
+            for (int o = 0; o < chain->outlets_used; o++)
+                todo |= chain->outlets[o].todo[w];
+            mask &= todo;
+        }
+        struct belt_run run = { word, mask & ~ledger->done[BELT_RUN_WORD(word) & ledger->mask] };
+        find(f, &run);
+    }
+}
+
+static void find_ring(struct finds *f, const struct belt_rx *rx,
+                      void (*each)(struct finds *, const void *slot, const void *who),
+                      const void *who)
+{
+    /* Nobody moves: the cursors are what they are. */
+    uint64_t end = rx->ring->published;
+    for (uint64_t at = rx->next; at != end; at++)
+        each(f, rx->first + (size_t)((uint32_t)at & rx->mask) * rx->slot_size, who);
+}
+
+static void each_input(struct finds *f, const void *slot, const void *who)
+{
+    find_input(f, slot, who);
+}
+
+static void each_rows(struct finds *f, const void *slot, const void *who)
+{
+    const struct belt_row_frame *frame = slot;
+    (void)who;
+    for (uint32_t r = 0; r < frame->runs_used; r++)
+        find(f, &frame->runs[r]);
+}
+
+/* Frames of a pool that wait for a processor: their numbers are in the ring. */
+static void find_pool(struct finds *f)
+{
+    const struct belt_pool *pool = &f->run->pool;
+    const struct belt_rx *rx = &f->run->chains[0].intakes[0].rx;
+    for (uint64_t at = rx->ring->released; at != rx->ring->published; at++) {
+        const char *slot = rx->first + (size_t)((uint32_t)at & rx->mask) * rx->slot_size;
+        uint32_t number;
+        memcpy(&number, slot + BELT_SEQUENCE_SIZE, sizeof number);
+        const char *frame = pool->frames + (size_t)number * sizeof(struct belt_input_frame);
+        find_input(f, (const void *)frame, NULL);
+    }
+}
+
+static void find_everywhere(struct finds *f)
+{
+    const struct belt_engine_run *run = f->run;
+    for (uint32_t c = 0; c < run->chains_used; c++) {
+        const struct belt_chain_stage *chain = &run->chains[c];
+        if (!run->plan->pooled)
+            find_ring(f, &chain->intakes[0].rx, each_input, chain);
+        else if (chain->frame)
+            find_input(f, chain->frame, chain);
+        for (int o = 0; o < chain->outlets_used; o++)
+            for (uint32_t i = 0; i < chain->outlets[o].batcher->instances; i++)
+                if (chain->outlets[o].outs[i].open)
+                    each_rows(f, chain->outlets[o].outs[i].open, NULL);
+    }
+    for (int o = 0; o < run->batchers_used; o++)
+        for (uint32_t i = 0; i < run->spec->batchers[o].instances; i++) {
+            const struct belt_batcher_stage *b = &run->batchers[o][i];
+            for (uint32_t e = 0; e < b->ins_used; e++)
+                find_ring(f, &b->ins[e].rx, each_rows, NULL);
+            belt_batches_each_run(b->batches, find, f);
+        }
+    if (run->plan->pooled)
+        find_pool(f);
+}
+
+static void compare(struct finds *f)
+{
+    for (uint32_t s = 0; s < f->run->sources_used && !f->broken; s++) {
+        const struct belt_ledger *ledger = &f->run->sources[s].ledger;
+        for (uint64_t word = ledger->low; word < ledger->next; word++) {
+            uint64_t at = word & ledger->mask;
+            uint64_t lost = ~ledger->done[at] & ~f->found[s][at];
+            if (lost)
+                broken(f, "a message that is not settled and in no place", word, lost);
+        }
+    }
+}
+
+int belt_check(struct belt_pipeline *p, struct belt_error *err)
+{
+    struct belt_engine_run *run = p->run;
+    if (!run)
+        return 0;
+    if (p->started && !p->joined)
+        return belt_error_set(err, -EBUSY, "check: the lanes are running");
+    struct finds f = { .run = run, .found = calloc(run->sources_used, sizeof *f.found) };
+    bool ok = f.found != NULL;
+    for (uint32_t s = 0; ok && s < run->sources_used; s++)
+        ok = (f.found[s] = calloc(run->sources[s].ledger.mask + 1, sizeof **f.found)) != NULL;
+    if (ok) {
+        find_everywhere(&f);
+        compare(&f);
+    }
+    for (uint32_t s = 0; f.found && s < run->sources_used; s++)
+        free(f.found[s]);
+    free(f.found);
+    if (!ok)
+        return belt_error_set(err, -ENOMEM, "check: out of memory");
+    if (f.broken)
+        return belt_error_set(err, -EPROTO, "check: %s: source word %llu, messages %#llx", f.broken,
+                              (unsigned long long)f.word, (unsigned long long)f.mask);
+    return 0;
+}

@@ -1,0 +1,328 @@
+/* From a processor's columns to the batchers: dropped messages are settled,
+ * aggregated ones folded, all others written as rows into the edge of their
+ * batcher. Nothing waits: without room the rest stays in `todo`. */
+#include <errno.h>
+#include <string.h>
+
+#include "core/aggregate_priv.h"
+#include "core/hash_priv.h"
+#include "core/run_priv.h"
+
+static void settle(struct belt_chain_stage *chain, uint32_t w, uint64_t mask)
+{
+    uint64_t word = chain->frame->word + w;
+    if (mask)
+        belt_ledger_settle(belt_run_ledger(chain->stage.run, word), BELT_RUN_WORD(word), mask);
+}
+
+/* Settling whole words of many messages is what makes the ledger cheap: one
+ * atomic per 64 (docs/decisions/001). */
+static void settle_all(struct belt_chain_stage *chain, const uint64_t mask[BELT_WORDS])
+{
+    for (uint32_t w = 0; w < BELT_WORDS; w++)
+        settle(chain, w, mask[w]);
+}
+
+static uint64_t count_bits(const uint64_t mask[BELT_WORDS])
+{
+    uint64_t n = 0;
+    for (uint32_t w = 0; w < BELT_WORDS; w++)
+        n += (uint64_t)__builtin_popcountll(mask[w]);
+    return n;
+}
+
+static struct belt_outlet *failed_outlet(struct belt_chain_stage *chain)
+{
+    struct belt_outlet *last = &chain->outlets[chain->outlets_used - 1];
+    return chain->outlets_used && last->failed ? last : NULL;
+}
+
+/* ---- sorting messages ------------------------------------------------------- */
+
+static void sort_live(struct belt_chain_stage *chain, uint32_t first, uint32_t end)
+{
+    struct belt_engine *engine = &chain->engine;
+    int batchers = chain->outlets_used - (failed_outlet(chain) ? 1 : 0);
+    for (uint32_t w = first / 64; w < BELT_WORDS && w * 64 < end; w++) {
+        uint64_t range = belt_range_mask(w, first, end);
+        uint64_t live = engine->live[w] & range, dropped = engine->dropped[w] & range;
+        settle(chain, w, batchers ? dropped : dropped | live);
+        belt_count(&chain->stage.stats.dropped, (uint64_t)__builtin_popcountll(dropped));
+        if (!batchers)
+            continue;
+        if (!engine->routed) {
+            chain->outlets[0].todo[w] |= live;
+            continue;
+        }
+        for (; live; live &= live - 1) {
+            uint32_t i = w * 64 + (uint32_t)__builtin_ctzll(live);
+            chain->outlets[engine->batcher[i]].todo[w] |= live & -live;
+        }
+    }
+}
+
+static int fold(struct belt_chain_stage *chain, struct belt_outlet *out, struct belt_error *err)
+{
+    uint64_t refused[BELT_WORDS] = { 0 };
+    if (belt_agg_fold(out->partial, &chain->engine.view, out->todo, refused) < 0)
+        return belt_error_set(err, -ENOSPC,
+                              "%s: more groups than max_keys or room for their names: raise "
+                              "aggregate.max_keys",
+                              out->batcher->path);
+    for (uint32_t w = 0; w < BELT_WORDS; w++) {
+        out->todo[w] &= ~refused[w];
+        for (uint64_t rest = refused[w]; rest; rest &= rest - 1)
+            belt_fail_message(&chain->engine.view, w * 64 + (uint32_t)__builtin_ctzll(rest),
+                              "group key longer than 65535 bytes");
+    }
+    belt_count(&chain->stage.stats.folded, count_bits(out->todo));
+    settle_all(chain, out->todo);
+    memset(out->todo, 0, sizeof out->todo);
+    return 0;
+}
+
+static void remember_failure(struct belt_chain_stage *chain, uint32_t i)
+{
+    if (chain->failures_used == BELT_FAILURES)
+        return;
+    const struct belt_input_frame *frame = chain->frame;
+    struct belt_failure_seen *seen = &chain->failures[chain->failures_used++];
+    seen->chunk = frame->chunk;
+    seen->file = frame->file;
+    seen->place = belt_input_place(frame, i);
+    memcpy(seen->reason, chain->engine.reasons[i], BELT_REASON);
+}
+
+static void sort_failed(struct belt_chain_stage *chain, uint32_t first, uint32_t end)
+{
+    struct belt_engine *engine = &chain->engine;
+    struct belt_outlet *out = failed_outlet(chain);
+    uint64_t count = 0;
+    for (uint32_t w = first / 64; w < BELT_WORDS && w * 64 < end; w++) {
+        uint64_t failed = engine->failed[w] & belt_range_mask(w, first, end);
+        count += (uint64_t)__builtin_popcountll(failed);
+        for (uint64_t rest = failed; rest; rest &= rest - 1)
+            remember_failure(chain, w * 64 + (uint32_t)__builtin_ctzll(rest));
+        uint64_t word = chain->frame->word + w;
+        if (out)
+            out->todo[w] |= failed;
+        else if (failed)
+            belt_ledger_fail(belt_run_ledger(chain->stage.run, word), BELT_RUN_WORD(word), failed);
+    }
+    belt_count(&chain->stage.stats.failed, count);
+    struct belt_engine_run *run = chain->stage.run;
+    uint64_t all = belt_fetch_add(&run->failed_seen, count) + count;
+    if (run->spec->fail_limit >= 0 && all > (uint64_t)run->spec->fail_limit)
+        belt_store_release32(&run->stopping, 1);
+}
+
+int belt_dispatch_begin(struct belt_chain_stage *chain, uint32_t first, uint32_t end,
+                        struct belt_error *err)
+{
+    sort_live(chain, first, end);
+    for (int o = 0; o < chain->outlets_used; o++)
+        if (chain->outlets[o].partial) {
+            int rc = fold(chain, &chain->outlets[o], err);
+            if (rc < 0)
+                return rc;
+        }
+    if (chain->engine.any_failed)
+        sort_failed(chain, first, end);
+    return 0;
+}
+
+/* ---- writing rows ----------------------------------------------------------- */
+
+/* The columns of `failed`: payload, reason, file, place (spec.c names them). */
+static struct belt_view failed_view(struct belt_chain_stage *chain)
+{
+    struct belt_engine *engine = &chain->engine;
+    const struct belt_input_frame *frame = chain->frame;
+    const struct belt_source *source =
+        (const struct belt_source *)(const void *)chain->stage.run->spec->source.part;
+    const char *file =
+        source->name ? source->name(chain->stage.run->spec->source.conf, frame->file) : "";
+    struct belt_span *reasons = chain->failed_spans, *files = reasons + BELT_FRAME;
+    uint32_t file_size = (uint32_t)strlen(file);
+    for (uint32_t w = 0; w < BELT_WORDS; w++)
+        for (uint64_t rest = engine->failed[w]; rest; rest &= rest - 1) {
+            uint32_t i = w * 64 + (uint32_t)__builtin_ctzll(rest);
+            reasons[i] =
+                (struct belt_span){ i * BELT_REASON, (uint32_t)strlen(engine->reasons[i]) };
+            files[i] = (struct belt_span){ 0, file_size };
+            chain->failed_places[i] = (int64_t)belt_input_place(frame, i);
+        }
+    struct belt_column *c = chain->failed_columns;
+    c[0] = engine->columns[0];
+    c[1] = (struct belt_column){ engine->reasons[0], { .spans = reasons } };
+    c[2] = (struct belt_column){ file, { .spans = files } };
+    c[3] = (struct belt_column){ NULL, { .numbers = chain->failed_places } };
+    struct belt_view view = engine->view;
+    view.live = engine->failed;
+    view.columns = c;
+    view.columns_used = 4;
+    return view;
+}
+
+static bool same_key(const struct belt_row_frame *frame, const char *key, uint32_t size)
+{
+    if (!frame->count)
+        return false;
+    struct belt_span last = frame->keys[frame->count - 1];
+    return last.size == size && memcmp(frame->data + last.at, key, size) == 0;
+}
+
+/* Keys grow from the end of `data` downwards, so that rows lie one after another. */
+static void put_key(struct belt_row_frame *frame, uint32_t capacity, const char *key, uint32_t size,
+                    uint32_t hash)
+{
+    uint32_t at = frame->count;
+    frame->hashes[at] = hash;
+    if (same_key(frame, key, size)) {
+        frame->keys[at] = frame->keys[at - 1];
+        return;
+    }
+    frame->key_bytes += size;
+    frame->keys[at] = (struct belt_span){ capacity - frame->key_bytes, size };
+    memcpy(frame->data + frame->keys[at].at, key, size);
+}
+
+/* False: no room now. A row that never fits fails its message. */
+static bool write_row(struct belt_chain_stage *chain, struct belt_outlet *outlet,
+                      const struct belt_view *view, uint32_t i)
+{
+    const void *conf = outlet->batcher->format.conf;
+    uint64_t word = chain->frame->word + i / 64, bit = UINT64_C(1) << (i % 64);
+    uint32_t key_size = 0, hash = 0;
+    const char *key = "";
+    if (outlet->batcher->key >= 0) {
+        key = belt_text(view, outlet->batcher->key, i, &key_size);
+        hash = belt_hash(key, key_size);
+    }
+    struct belt_row_out *out = &outlet->outs[hash % outlet->batcher->instances];
+    size_t bound = outlet->format->bound(conf, view, i);
+    if (bound + key_size > out->capacity) {
+        belt_dispatch_too_long(chain, outlet, i, bound + key_size);
+        return true;
+    }
+    struct belt_row_frame *frame = belt_row_out_room(out, (uint32_t)bound, key_size);
+    if (!frame)
+        return false;
+    frame->chunk = chain->frame->chunk;
+    size_t size = outlet->format->row(conf, view, i, frame->data + frame->bytes);
+    put_key(frame, out->capacity, key, key_size, hash);
+    belt_row_add(frame, (uint32_t)size, word, bit);
+    return true;
+}
+
+void belt_dispatch_too_long(struct belt_chain_stage *chain, struct belt_outlet *outlet, uint32_t i,
+                            size_t size)
+{
+    char reason[BELT_REASON];
+    struct belt_outlet *failed = failed_outlet(chain);
+    snprintf(reason, sizeof reason, "a row of %zu bytes is longer than %s takes: raise its memory",
+             size, outlet->batcher->path);
+    belt_fail_message(&chain->engine.view, i, reason);
+    belt_count(&chain->stage.stats.failed, 1);
+    remember_failure(chain, i);
+    if (failed && failed != outlet) {
+        failed->todo[i / 64] |= UINT64_C(1) << (i % 64);
+        return;
+    }
+    uint64_t word = chain->frame->word + i / 64;
+    belt_ledger_fail(belt_run_ledger(chain->stage.run, word), BELT_RUN_WORD(word),
+                     UINT64_C(1) << (i % 64));
+}
+
+static bool write_rows(struct belt_chain_stage *chain, struct belt_outlet *outlet,
+                       const struct belt_view *view)
+{
+    for (uint32_t w = 0; w < BELT_WORDS; w++)
+        while (outlet->todo[w]) {
+            uint32_t i = w * 64 + (uint32_t)__builtin_ctzll(outlet->todo[w]);
+            if (!write_row(chain, outlet, view, i))
+                return false;
+            outlet->todo[w] &= outlet->todo[w] - 1;
+        }
+    return true;
+}
+
+bool belt_dispatch_rows(struct belt_chain_stage *chain)
+{
+    bool all = true;
+    for (int o = 0; o < chain->outlets_used; o++) {
+        struct belt_outlet *outlet = &chain->outlets[o];
+        if (outlet->failed || outlet->partial)
+            continue;
+        all &= write_rows(chain, outlet, &chain->engine.view);
+    }
+    struct belt_outlet *failed = failed_outlet(chain);
+    if (failed && chain->engine.any_failed) {
+        struct belt_view view = failed_view(chain);
+        all &= write_rows(chain, failed, &view);
+    }
+    return all;
+}
+
+/* ---- marks and partial results ---------------------------------------------- */
+
+bool belt_dispatch_mark(struct belt_chain_stage *chain)
+{
+    const struct belt_input_frame *frame = chain->frame;
+    if (!(frame->flags & BELT_LAST_OF_CHUNK))
+        return true;
+    for (int o = 0; o < chain->outlets_used; o++) {
+        struct belt_outlet *outlet = &chain->outlets[o];
+        if (!outlet->batcher->ordered || outlet->partial)
+            continue;
+        for (; outlet->marked < outlet->batcher->instances; outlet->marked++)
+            if (!belt_row_out_flush(&outlet->outs[outlet->marked], BELT_LAST_OF_CHUNK, frame->chunk,
+                                    0))
+                return false;
+    }
+    for (int o = 0; o < chain->outlets_used; o++)
+        chain->outlets[o].marked = 0;
+    return true;
+}
+
+void belt_dispatch_flush(struct belt_chain_stage *chain)
+{
+    for (int o = 0; o < chain->outlets_used; o++)
+        for (uint32_t i = 0; i < chain->outlets[o].batcher->instances; i++) {
+            struct belt_row_out *out = &chain->outlets[o].outs[i];
+            if (out->open)
+                belt_row_out_flush(out, 0, out->open->chunk, 0);
+        }
+}
+
+/* One frame of partial results; false: no room. */
+static bool pack_frame(struct belt_outlet *outlet)
+{
+    struct belt_row_out *out = &outlet->outs[0];
+    struct belt_row_frame *frame = belt_row_out_room(out, out->capacity, 0);
+    if (!frame)
+        return false;
+    frame->bytes = (uint32_t)belt_agg_pack(outlet->partial, &outlet->packed, frame->data,
+                                           out->capacity, frame->rows, BELT_FRAME, &frame->count);
+    return belt_row_out_flush(out, BELT_EPOCH * (outlet->packed == UINT64_MAX), 0, outlet->epoch);
+}
+
+bool belt_dispatch_partials(struct belt_chain_stage *chain, uint64_t epoch)
+{
+    for (int o = 0; o < chain->outlets_used; o++) {
+        struct belt_outlet *outlet = &chain->outlets[o];
+        if (!outlet->partial || (outlet->epoch == epoch && !outlet->packing))
+            continue;
+        if (!outlet->packing) {
+            outlet->packing = true;
+            outlet->epoch = epoch;
+            outlet->packed = 0;
+        }
+        while (outlet->packed != UINT64_MAX)
+            if (!pack_frame(outlet))
+                return false;
+        outlet->packing = false;
+        belt_agg_clear(outlet->partial);
+    }
+    return true;
+}

@@ -1,0 +1,167 @@
+#include "core/edge_priv.h"
+
+#include <sched.h>
+
+#include "core/lane_priv.h"
+
+size_t belt_row_frame_size(uint32_t capacity)
+{
+    return sizeof(struct belt_row_frame) + capacity + BELT_PAD;
+}
+
+static struct belt_input_frame *pool_frame(struct belt_pool *pool, uint32_t number)
+{
+    return (struct belt_input_frame *)(void *)(pool->frames +
+                                               (size_t)number * sizeof(struct belt_input_frame));
+}
+
+static struct belt_input_frame *pool_claim(struct belt_feed *feed)
+{
+    struct belt_pool *pool = feed->pool;
+    if (feed->claimed)
+        return feed->claimed;
+    /* Those that came back are handed out by belt_feed_reclaim(), which leaves
+     * the last one here: see there. */
+    if (feed->fresh == pool->each)
+        return NULL;
+    uint32_t number = feed->source * pool->each + feed->fresh++;
+    feed->claimed = pool_frame(pool, number);
+    feed->claimed->number = number;
+    feed->claimed->owner = feed->source;
+    return feed->claimed;
+}
+
+struct belt_input_frame *belt_feed_claim(struct belt_feed *feed)
+{
+    if (feed->pool)
+        return pool_claim(feed);
+    struct belt_slots slot = belt_claim(&feed->tx, 1);
+    feed->claimed = slot.count ? slot.first : NULL;
+    return feed->claimed;
+}
+
+/* The rings of numbers are as long as the pool, so a number always finds a place
+ * but for one case: a peer that stands between its claim of that very place and
+ * the end of its copy. It is a thread of ours, some instructions from done. */
+static void pass_number(struct belt_tx *tx, uint32_t number)
+{
+    while (!belt_push(tx, &number, sizeof number))
+        sched_yield();
+}
+
+void belt_feed_publish(struct belt_feed *feed)
+{
+    if (feed->pool)
+        pass_number(&feed->tx, feed->claimed->number);
+    else
+        belt_publish(&feed->tx, 1);
+    feed->claimed = NULL;
+    for (uint32_t i = 0; i < feed->readers_used; i++)
+        belt_lane_wake(feed->readers[i]);
+}
+
+const struct belt_input_frame *belt_feed_reclaim(struct belt_feed *feed)
+{
+    if (feed->pool) {
+        uint32_t number;
+        /* One frame in hand is enough; more stay in the ring until it is used. */
+        if (feed->claimed || !belt_pop(&feed->free, &number, sizeof number))
+            return NULL;
+        feed->claimed = pool_frame(feed->pool, number);
+        return feed->claimed;
+    }
+    /* A1, pairs with R1 in belt_release() of rings/ring.h: the reader is through
+     * with the slabs of these frames; else a slab would be filled under its eyes. */
+    uint64_t released = belt_load_acquire(&feed->tx.ring->released);
+    if (feed->reclaimed == released)
+        return NULL;
+    uint32_t at = (uint32_t)feed->reclaimed++ & feed->tx.mask;
+    return (const void *)(feed->tx.first + (size_t)at * feed->tx.slot_size);
+}
+
+struct belt_input_frame *belt_intake_peek(struct belt_intake *intake)
+{
+    if (!intake->pool) {
+        struct belt_slots slot = belt_peek(&intake->rx, 1);
+        return slot.count ? slot.first : NULL;
+    }
+    uint32_t number;
+    if (!intake->taken && belt_pop(&intake->rx, &number, sizeof number))
+        intake->taken = pool_frame(intake->pool, number);
+    return intake->taken;
+}
+
+void belt_intake_release(struct belt_intake *intake)
+{
+    uint32_t owner = 0;
+    if (intake->pool) {
+        struct belt_input_frame *frame = intake->taken;
+        owner = frame->owner;
+        intake->taken = NULL;
+        pass_number(&intake->free[owner], frame->number);
+    } else {
+        belt_release(&intake->rx, 1);
+    }
+    belt_lane_wake(intake->writers[owner]);
+}
+
+bool belt_intake_ended(struct belt_intake *intake)
+{
+    return !intake->taken && belt_rx_ended(&intake->rx);
+}
+
+static struct belt_row_frame *row_open(struct belt_row_out *out)
+{
+    if (!out->open) {
+        struct belt_slots slot = belt_claim(&out->tx, 1);
+        if (!slot.count)
+            return NULL;
+        out->open = slot.first;
+        out->open->count = out->open->flags = 0;
+        out->open->bytes = out->open->key_bytes = out->open->runs_used = 0;
+        out->open->chunk = out->open->epoch = 0;
+    }
+    return out->open;
+}
+
+struct belt_row_frame *belt_row_out_room(struct belt_row_out *out, uint32_t row, uint32_t key)
+{
+    struct belt_row_frame *frame = row_open(out);
+    if (!frame)
+        return NULL;
+    uint64_t need = (uint64_t)frame->bytes + frame->key_bytes + row + key;
+    if (frame->count < BELT_FRAME && need <= out->capacity)
+        return frame;
+    assert(frame->count);
+    belt_row_out_flush(out, 0, frame->chunk, 0);
+    return row_open(out);
+}
+
+bool belt_row_out_flush(struct belt_row_out *out, uint32_t flags, uint64_t chunk, uint64_t epoch)
+{
+    if (!out->open && !flags)
+        return true;
+    struct belt_row_frame *frame = row_open(out);
+    if (!frame)
+        return false;
+    frame->flags = flags;
+    frame->chunk = chunk;
+    frame->epoch = epoch;
+    out->open = NULL;
+    belt_publish(&out->tx, 1);
+    belt_lane_wake(out->reader);
+    return true;
+}
+
+struct belt_row_frame *belt_row_in_peek(struct belt_row_in *in)
+{
+    struct belt_slots slot = belt_peek(&in->rx, 1);
+    return slot.count ? slot.first : NULL;
+}
+
+void belt_row_in_release(struct belt_row_in *in)
+{
+    in->row = in->run = 0;
+    belt_release(&in->rx, 1);
+    belt_lane_wake(in->writer);
+}

@@ -1,0 +1,28 @@
+/* The hash of batch keys: decides the batcher instance and the table slot. The
+ * same on every machine and in every run, so that a key keeps its instance. */
+#ifndef BELT_HASH_PRIV_H
+#define BELT_HASH_PRIV_H
+
+#include <stdint.h>
+#include <string.h>
+
+static inline uint64_t belt_mix(uint64_t a, uint64_t b)
+{
+    unsigned __int128 product = (unsigned __int128)a * b;
+    return (uint64_t)product ^ (uint64_t)(product >> 64);
+}
+
+static inline uint32_t belt_hash(const char *bytes, uint32_t size)
+{
+    uint64_t hash = UINT64_C(0x9e3779b97f4a7c15) ^ size, word;
+    for (; size >= 8; size -= 8, bytes += 8) {
+        memcpy(&word, bytes, 8);
+        hash = belt_mix(hash ^ word, UINT64_C(0xd6e8feb86659fd93));
+    }
+    word = 0;
+    memcpy(&word, bytes, size);
+    hash = belt_mix(hash ^ word, UINT64_C(0xa0761d6478bd642f));
+    return (uint32_t)(hash ^ hash >> 32);
+}
+
+#endif

@@ -1,0 +1,210 @@
+#include "core/lane_priv.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <signal.h>
+
+#include "core/clock_priv.h"
+#include "core/run_priv.h"
+#include "numa/pin.h"
+
+/* ---- turns ------------------------------------------------------------------ */
+
+/* Time between two looks at the clock goes to exactly one share. */
+static void count_time(struct belt_stage *stage, uint64_t ns)
+{
+    struct belt_stats *stats = &stage->stats;
+    switch (stage->last) {
+    case BELT_TURN_BUSY:
+        belt_count(&stats->busy_ns, ns);
+        belt_count(&stats->turns, 1);
+        break;
+    case BELT_TURN_OUT: belt_count(&stats->wait_out_ns, ns); break;
+    default: belt_count(&stats->wait_in_ns, ns);
+    }
+}
+
+enum belt_turn belt_lane_turn(struct belt_lane *lane, uint64_t now, struct belt_error *err)
+{
+    bool busy = false, ended = true;
+    for (uint32_t i = 0; i < lane->stages_used; i++) {
+        struct belt_stage *stage = lane->stages[i];
+        if (stage->ended)
+            continue;
+        stage->last = stage->kind->turn(stage, now, err);
+        if (stage->last == BELT_TURN_FAILED)
+            return BELT_TURN_FAILED;
+        stage->ended = stage->last == BELT_TURN_ENDED;
+        busy |= stage->ended || stage->last == BELT_TURN_BUSY;
+        ended &= stage->ended;
+    }
+    return ended ? BELT_TURN_ENDED : busy ? BELT_TURN_BUSY : BELT_TURN_IN;
+}
+
+/* The stages of a lane share its time: when one of them worked, the others'
+ * waiting cost nothing, so the turn's time goes to those that worked. */
+static void share_time(struct belt_lane *lane, uint64_t ns, bool busy)
+{
+    uint32_t sharers = 0;
+    for (uint32_t i = 0; i < lane->stages_used; i++)
+        sharers += lane->stages[i]->last == BELT_TURN_BUSY;
+    for (uint32_t i = 0; i < lane->stages_used; i++) {
+        struct belt_stage *stage = lane->stages[i];
+        if (stage->ended)
+            continue;
+        if (!busy || stage->last != BELT_TURN_BUSY)
+            count_time(stage, ns);
+        else
+            count_time(stage, ns / sharers);
+    }
+}
+
+int belt_lane_init(struct belt_lane *lane, struct belt_error *err)
+{
+    for (uint32_t i = 0; i < lane->stages_used; i++) {
+        struct belt_stage *stage = lane->stages[i];
+        int rc = stage->kind->init ? stage->kind->init(stage, err) : 0;
+        if (rc < 0)
+            return rc;
+        stage->inited = true;
+    }
+    return 0;
+}
+
+void belt_lane_fini(struct belt_lane *lane)
+{
+    for (uint32_t i = lane->stages_used; i-- > 0;) {
+        struct belt_stage *stage = lane->stages[i];
+        if (stage->inited && stage->kind->fini)
+            stage->kind->fini(stage);
+        stage->inited = false;
+    }
+}
+
+/* ---- sleeping --------------------------------------------------------------- */
+
+static uint64_t next_deadline(const struct belt_lane *lane)
+{
+    uint64_t at = UINT64_MAX;
+    for (uint32_t i = 0; i < lane->stages_used; i++) {
+        const struct belt_stage *stage = lane->stages[i];
+        uint64_t wanted = UINT64_MAX;
+        if (!stage->ended && stage->kind->deadline)
+            wanted = stage->kind->deadline(stage);
+        at = wanted < at ? wanted : at;
+    }
+    return at;
+}
+
+/* Sleeps until woken, until a descriptor is readable, or until a stage's deadline. */
+static void sleep_lane(struct belt_lane *lane, uint64_t now)
+{
+    struct pollfd fds[BELT_LANE_FDS] = { { .fd = lane->fd, .events = POLLIN } };
+    nfds_t count = 1;
+    for (uint32_t i = 0; i < lane->stages_used && count < BELT_LANE_FDS; i++) {
+        struct belt_stage *stage = lane->stages[i];
+        int fd = !stage->ended && stage->kind->fd ? stage->kind->fd(stage) : -1;
+        if (fd >= 0)
+            fds[count++] = (struct pollfd){ .fd = fd, .events = POLLIN };
+    }
+    uint64_t at = next_deadline(lane);
+    struct timespec wait = { 0 }, *timeout = NULL;
+    if (at != UINT64_MAX) {
+        uint64_t ns = at > now ? at - now : 0;
+        wait = (struct timespec){ (time_t)(ns / 1000000000u), (long)(ns % 1000000000u) };
+        timeout = &wait;
+    }
+    lane->sleeps++;
+    ppoll(fds, count, timeout, NULL);
+}
+
+/* Nothing to do: spin, yield, or say so, look once more, and sleep. */
+static enum belt_turn idle(struct belt_lane *lane, struct belt_error *err)
+{
+    if (belt_idle_step(&lane->idle) != BELT_IDLE_SLEEP)
+        return BELT_TURN_IN;
+    belt_sleep_prepare(&lane->sleep);
+    uint64_t now = belt_now();
+    enum belt_turn again = belt_lane_turn(lane, now, err);
+    if (again == BELT_TURN_IN && !belt_run_aborting(lane->run))
+        sleep_lane(lane, now);
+    belt_sleep_done(&lane->sleep, lane->fd);
+    return again;
+}
+
+static int run_lane(struct belt_lane *lane, struct belt_error *err)
+{
+    uint64_t before = belt_now();
+    while (!belt_run_aborting(lane->run)) {
+        uint64_t now = belt_now();
+        enum belt_turn outcome = belt_lane_turn(lane, now, err);
+        if (outcome == BELT_TURN_IN)
+            outcome = idle(lane, err);
+        else
+            belt_idle_reset(&lane->idle);
+        now = belt_now();
+        share_time(lane, now - before, outcome == BELT_TURN_BUSY);
+        before = now;
+        if (outcome == BELT_TURN_FAILED)
+            return err->code < 0 ? err->code : -EIO;
+        if (outcome == BELT_TURN_ENDED)
+            return 0;
+    }
+    return 0;
+}
+
+/* ---- the thread ------------------------------------------------------------- */
+
+/* All lanes begin together: a lane whose stages could not be set up keeps the
+ * others from writing anything. */
+static bool wait_for_go(struct belt_lane *lane, bool ready)
+{
+    struct belt_engine_run *run = lane->run;
+    pthread_mutex_lock(&run->lock);
+    run->lanes_ready++;
+    pthread_cond_broadcast(&run->changed);
+    while (ready && !run->go && !belt_run_aborting(run))
+        pthread_cond_wait(&run->changed, &run->lock);
+    bool go = run->go;
+    pthread_mutex_unlock(&run->lock);
+    return ready && go;
+}
+
+static void leave(struct belt_lane *lane)
+{
+    struct belt_engine_run *run = lane->run;
+    pthread_mutex_lock(&run->lock);
+    run->lanes_left++;
+    if (run->lanes_left == run->lanes_used)
+        run->ended_ns = belt_now();
+    pthread_cond_broadcast(&run->changed);
+    pthread_mutex_unlock(&run->lock);
+}
+
+/* Signals are the application's: they go to threads that it made itself. */
+static void block_signals(void)
+{
+    sigset_t all;
+    sigfillset(&all);
+    pthread_sigmask(SIG_BLOCK, &all, NULL);
+}
+
+void *belt_lane_main(void *arg)
+{
+    struct belt_lane *lane = arg;
+    struct belt_error err = { 0 };
+    block_signals();
+    char name[16];
+    snprintf(name, sizeof name, "belt/lane.%u", lane->index);
+    belt_name_thread(name);
+    if (lane->cpu >= 0)
+        belt_pin_thread((unsigned)lane->cpu);
+    bool ready = belt_lane_init(lane, &err) == 0;
+    if (!ready)
+        belt_run_fail(lane->run, &err);
+    if (wait_for_go(lane, ready) && run_lane(lane, &err) < 0)
+        belt_run_fail(lane->run, &err);
+    belt_lane_fini(lane);
+    leave(lane);
+    return NULL;
+}

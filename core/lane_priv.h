@@ -1,0 +1,77 @@
+/* Lanes: threads that run the stages placed on them, one bounded turn each, in
+ * turn, sinks first, and sleep when none of them got anywhere. */
+#ifndef BELT_LANE_PRIV_H
+#define BELT_LANE_PRIV_H
+
+#include <pthread.h>
+
+#include "core/error.h"
+#include "core/stats_priv.h"
+#include "rings/wait.h"
+
+#define BELT_LANE_STAGES 64
+#define BELT_LANE_FDS 32
+
+struct belt_engine_run; /* the whole run: run_priv.h */
+struct belt_lane;
+struct belt_stage;
+
+enum belt_turn {
+    BELT_TURN_IN,    /* waits for input, a completion or its deadline */
+    BELT_TURN_OUT,   /* waits for room */
+    BELT_TURN_BUSY,  /* did something */
+    BELT_TURN_ENDED, /* has nothing left to do, ever */
+    BELT_TURN_FAILED /* err is set: the run cannot go on */
+};
+
+/* What a kind of stage can do. Every stage struct begins with struct belt_stage. */
+struct belt_stage_kind {
+    const char *name;
+    int (*init)(struct belt_stage *stage, struct belt_error *err);
+    enum belt_turn (*turn)(struct belt_stage *stage, uint64_t now, struct belt_error *err);
+    void (*fini)(struct belt_stage *stage);
+    uint64_t (*deadline)(const struct belt_stage *stage); /* next turn wanted at; NULL: never */
+    int (*fd)(struct belt_stage *stage); /* readable: a turn is wanted; NULL: none */
+};
+
+struct belt_stage {
+    const struct belt_stage_kind *kind;
+    char name[80]; /* "source.0", "batchers.totals.0" */
+    uint32_t index;
+    struct belt_engine_run *run;
+    struct belt_lane *lane;
+    bool inited, ended;
+    enum belt_turn last; /* outcome of the last turn */
+    struct belt_stats stats;
+};
+
+struct belt_lane {
+    struct belt_sleep sleep __attribute__((aligned(BELT_LINES)));
+    int fd; /* eventfd that wakes it */
+    uint32_t index;
+    int cpu; /* -1: not pinned */
+    struct belt_engine_run *run;
+    struct belt_stage *stages[BELT_LANE_STAGES]; /* sinks first */
+    uint32_t stages_used;
+    struct belt_idle idle;
+    pthread_t thread;
+    bool started;
+    bool caller; /* driven by belt_pipeline_turn: never sleeps */
+    uint64_t sleeps;
+};
+
+/* One round. BUSY when any stage did something, ENDED when all have ended. */
+enum belt_turn belt_lane_turn(struct belt_lane *lane, uint64_t now, struct belt_error *err);
+int belt_lane_init(struct belt_lane *lane, struct belt_error *err);
+void belt_lane_fini(struct belt_lane *lane);
+/* The thread's body; `arg` is the lane. */
+void *belt_lane_main(void *arg);
+
+/* After publishing or releasing; NULL: the peer is on the same lane. */
+static inline void belt_lane_wake(const struct belt_lane *lane)
+{
+    if (lane)
+        belt_wake(&lane->sleep, lane->fd);
+}
+
+#endif

@@ -1,0 +1,58 @@
+/* The ledger of one source instance: what became of each message, two bits
+ * each, for the window of messages that are not all settled yet.
+ *
+ * Sequences are given out in words of 64, so that a frame's bitmaps are the
+ * operands that settle it. The source alone issues and frees; anybody settles.
+ *            issue   settle   free
+ *   issue      X       -       X       X: callers must exclude each other
+ *   settle     -       -       -       -: may run at the same time
+ *   free       X       -       X
+ * Settling the same message again changes nothing. */
+#ifndef BELT_LEDGER_PRIV_H
+#define BELT_LEDGER_PRIV_H
+
+#include <stdint.h>
+
+#include "core/batch_priv.h"
+#include "rings/atomic.h"
+
+#define BELT_RUN_SOURCE(word) ((uint32_t)((word) >> 48))
+#define BELT_RUN_WORD(word) ((word)&0xffffffffffffull)
+
+struct belt_ledger {
+    uint64_t *done, *failed; /* [words], word w of the sequence at w & mask */
+    uint64_t mask;
+    uint64_t next, low;      /* words issued; words below `low` are settled and free. Source only */
+    uint64_t issued;         /* messages that got a ticket. Source only */
+    uint64_t settled_failed; /* in the freed words. Source only */
+};
+
+/* Messages are settled: `mask` of the 64 in this word of this ledger. */
+static inline void belt_ledger_settle(struct belt_ledger *ledger, uint64_t word, uint64_t mask)
+{
+    /* R1, pairs with A1 in belt_ledger_free(): whoever sees the bit sees all that
+     * was done with the message before; without it the source could acknowledge
+     * upstream, or reuse the word, ahead of the sink's stores. */
+    belt_fetch_or(&ledger->done[word & ledger->mask], mask);
+}
+
+static inline void belt_ledger_fail(struct belt_ledger *ledger, uint64_t word, uint64_t mask)
+{
+    /* Published by the settle that follows. */
+    belt_fetch_or(&ledger->failed[word & ledger->mask], mask);
+    belt_ledger_settle(ledger, word, mask);
+}
+
+/* Words for `count` messages; the first one's number. Room must be there:
+ * belt_ledger_room() >= words. */
+uint64_t belt_ledger_issue(struct belt_ledger *ledger, uint32_t count);
+uint64_t belt_ledger_room(const struct belt_ledger *ledger);
+/* Frees what is settled in order. How many words. */
+uint64_t belt_ledger_free(struct belt_ledger *ledger);
+struct belt_ledger_counts {
+    uint64_t issued, unsettled, failed; /* messages */
+};
+/* By looking at every word of the window: exact while nobody works on it. */
+struct belt_ledger_counts belt_ledger_count(const struct belt_ledger *ledger);
+
+#endif

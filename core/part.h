@@ -1,0 +1,328 @@
+/* Stages written in C. A part is a const table: what it is called, its
+ * settings, its functions. The same part works linked in
+ * (belt_pipeline_add) and from a plugin `.so` that exports
+ *     const struct belt_part *const belt_plugin_parts[] = { &mine.part, NULL };
+ *
+ * Life of a part used by a stage with N instances (lanes):
+ *   prepare(conf)            once   names -> ids; opens nothing (`validate` stops here)
+ *   open(conf)               once   at start, sources first: files, tables
+ *   init(state, conf)        N x    in the thread or worker that will run it
+ *   frame/fill/batch ...            the work; calls of one instance never overlap
+ *   fini(state, conf)        N x    same thread
+ *   close(conf)              once   at the end; also after a failed start, even
+ *                                   when prepare or open failed or never ran
+ * Any of them may be NULL. */
+#ifndef BELT_PART_H
+#define BELT_PART_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "error.h"
+#include "tree.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+#define BELT_ABI 1
+#define BELT_FRAME 1024 /* most messages in a frame */
+#define BELT_WORDS (BELT_FRAME / 64)
+#define BELT_PAD 64     /* bytes readable around any text */
+#define BELT_REASON 160 /* bytes of a failure's reason, with its end mark */
+#define BELT_COLUMNS 32 /* most columns of a pipeline's messages */
+
+enum belt_part_kind { BELT_SOURCE = 1, BELT_STEP, BELT_SINK, BELT_FORMAT };
+
+/* ---- settings --------------------------------------------------------------- */
+
+enum belt_setting_type {
+    BELT_SET_TEXT,   /* const char *                                                  */
+    BELT_SET_BOOL,   /* bool: true | false                                            */
+    BELT_SET_INT,    /* int64_t within [min, max]                                     */
+    BELT_SET_SIZE,   /* uint64_t bytes within [min, max]; unit required: 512B 64KiB 1MiB 1kB 1GB */
+    BELT_SET_TIME,   /* uint64_t nanoseconds; unit required: 10ms 1s 5m 1h            */
+    BELT_SET_CHOICE, /* int: index in `choices`, words separated by '|'               */
+    BELT_SET_LIST,   /* struct belt_texts; one scalar is a list of one                */
+    BELT_SET_TREE    /* const struct belt_node *: the part reads it itself in prepare */
+};
+
+struct belt_texts {
+    const char *const *at;
+    size_t count;
+};
+
+struct belt_setting {
+    const char *name;
+    enum belt_setting_type type;
+    size_t offset;        /* in conf */
+    const char *fallback; /* as it would be written; NULL: required; "": absent is allowed */
+    const char *help;     /* one line, no final dot */
+    const char *choices;  /* CHOICE only */
+    int64_t min, max;     /* INT, SIZE; both 0: any that is not negative */
+};
+
+/* ---- columns and views ------------------------------------------------------ */
+
+enum belt_type {
+    BELT_TEXT,    /* bytes: spans into `base` */
+    BELT_INT,     /* int64_t */
+    BELT_DECIMAL, /* int64_t in units of 10^-digits: 12.3 with one digit is 123 */
+    BELT_FLOAT    /* double */
+};
+
+struct belt_span {
+    uint32_t at, size; /* bytes [at, at + size) from the column's base */
+};
+
+/* One value per message. Column 0 is always the payload, a text. */
+struct belt_column {
+    const char *base; /* texts only */
+    union {
+        struct belt_span *spans;
+        int64_t *numbers; /* INT, DECIMAL */
+        double *floats;
+    } as;
+};
+
+struct belt_column_info {
+    const char *name;
+    enum belt_type type;
+    unsigned digits; /* DECIMAL: 0 to 18 */
+};
+
+struct belt_engine; /* the stage behind a view */
+
+/* Up to BELT_FRAME messages as a stage sees them. Pointers are lent for the
+ * call. Append-only: check `size` before touching a later field. A step may
+ * change live[] only through belt_drop/belt_fail_message, and may write the
+ * arrays of columns that it added or puts into. */
+struct belt_view {
+    uint32_t size;       /* sizeof(struct belt_view) in the engine that calls */
+    uint32_t first, end; /* the messages to handle: [first, end) of those live */
+    uint32_t columns_used;
+    const uint64_t *live;        /* bit i: message i is neither dropped nor failed */
+    struct belt_column *columns; /* [columns_used] */
+    uint64_t now;                /* monotonic ns, read once per turn */
+    struct belt_engine *engine;
+};
+
+static inline bool belt_is_live(const struct belt_view *view, uint32_t i)
+{
+    return view->live[i / 64] >> (i % 64) & 1;
+}
+
+static inline uint32_t belt_next_live(const struct belt_view *view, uint32_t i)
+{
+    while (i < view->end) {
+        uint64_t rest = view->live[i / 64] >> (i % 64);
+        if (rest) {
+            i += (uint32_t)__builtin_ctzll(rest);
+            return i < view->end ? i : view->end;
+        }
+        i = (i / 64 + 1) * 64;
+    }
+    return view->end;
+}
+
+/* Visits the live messages in [first, end). The body may drop or fail `i`. */
+#define BELT_EACH(view, i)                                                                         \
+    for (uint32_t i = belt_next_live((view), (view)->first); i < (view)->end;                      \
+         i = belt_next_live((view), i + 1))
+
+static inline const char *belt_text(const struct belt_view *view, int column, uint32_t i,
+                                    uint32_t *size)
+{
+    const struct belt_column *c = &view->columns[column];
+    *size = c->as.spans[i].size;
+    return c->base + c->as.spans[i].at;
+}
+
+static inline int64_t belt_number(const struct belt_view *view, int column, uint32_t i)
+{
+    return view->columns[column].as.numbers[i];
+}
+
+/* The message leaves the pipeline here, settled as done; counted per step. */
+BELT_API void belt_drop(struct belt_view *view, uint32_t i);
+/* The message goes to `failed` with this reason (copied, cut at BELT_REASON - 1 bytes). */
+BELT_API void belt_fail_message(struct belt_view *view, uint32_t i, const char *reason);
+/* Many at once: word w of the 64 messages from 64 * w; `mask` must be within live[w]. */
+BELT_API void belt_drop_mask(struct belt_view *view, uint32_t w, uint64_t mask);
+/* Sends the message to the batcher of this id (belt_setup_batcher). Default: the first. */
+BELT_API void belt_route(struct belt_view *view, uint32_t i, int batcher);
+/* Room for `size` bytes of new text in this frame's own memory (plus BELT_PAD around),
+ * or NULL when the frame's room is used up: then return how many messages were
+ * handled so far from frame(); it is called again for the rest with fresh room. A
+ * single text above belt_room_limit() can never fit: fail that message. */
+BELT_API char *belt_room(struct belt_view *view, uint32_t size);
+BELT_API uint32_t belt_room_limit(const struct belt_view *view);
+/* Points message i's text in `column` (0: the payload) at bytes got from belt_room
+ * in this call. Other messages keep theirs. False: room is used up, as above. */
+BELT_API bool belt_put_text(struct belt_view *view, int column, uint32_t i, const char *bytes,
+                            uint32_t size);
+
+/* ---- set-up ----------------------------------------------------------------- */
+
+struct belt_setup; /* the chain so far, seen from prepare() */
+
+/* Adds a column to the messages; its id, or negative with err set (name taken, too many). */
+BELT_API int belt_setup_add(struct belt_setup *setup, const struct belt_node *at, const char *name,
+                            enum belt_type type, unsigned digits, struct belt_error *err);
+/* The id of a column that an earlier step added ("payload" is 0), or negative
+ * with err set: "FILE:LINE:COLUMN: no field 'x' here; did you mean 'y'?". */
+BELT_API int belt_setup_field(struct belt_setup *setup, const struct belt_node *at,
+                              const char *name, struct belt_error *err);
+BELT_API const struct belt_column_info *belt_setup_info(const struct belt_setup *setup, int column);
+BELT_API int belt_setup_columns(const struct belt_setup *setup);
+/* The id of a batcher of this pipeline, or negative with err set. Steps only. */
+BELT_API int belt_setup_batcher(struct belt_setup *setup, const struct belt_node *at,
+                                const char *name, struct belt_error *err);
+/* This stage's own node, for the place in messages, and its path ("processor.steps.0"). */
+BELT_API const struct belt_node *belt_setup_node(const struct belt_setup *setup);
+BELT_API const char *belt_setup_path(const struct belt_setup *setup);
+/* How many instances of this stage will run; asked for by a source in prepare()
+ * with belt_setup_limit(setup, 1) when it cannot be shared (stdin). */
+BELT_API void belt_setup_limit(struct belt_setup *setup, uint32_t instances);
+/* A source: bytes of arena that each instance wants, in slabs of `slab` bytes. */
+BELT_API void belt_setup_arena(struct belt_setup *setup, uint32_t slab, uint32_t slabs);
+
+/* What init() gets. */
+struct belt_instance {
+    uint32_t size;         /* sizeof(struct belt_instance) */
+    uint32_t index, count; /* instance `index` of `count` */
+    const char *stage;     /* "source", "processor", "batchers.totals", ... */
+    char *arena;           /* sources: slab k is at arena + k * slab; BELT_PAD around all */
+    uint32_t slab, slabs;
+    const char *header; /* sinks: what the format writes at the start of a new file */
+    uint32_t header_size;
+    const char *backend; /* "io_uring" | "posix" as asked for, "auto" else */
+};
+
+/* ---- the four kinds --------------------------------------------------------- */
+
+struct belt_part {
+    uint32_t abi; /* BELT_ABI */
+    enum belt_part_kind kind;
+    const char *name;                    /* [a-z][a-z0-9_]* */
+    const char *help;                    /* one line, no final dot */
+    const struct belt_setting *settings; /* ended by a name of NULL; NULL: none */
+    size_t conf_size, state_size;        /* both zeroed before use */
+    int (*prepare)(void *conf, struct belt_setup *setup, struct belt_error *err);
+    int (*open)(void *conf, struct belt_error *err);
+    int (*init)(void *state, void *conf, const struct belt_instance *in, struct belt_error *err);
+    void (*fini)(void *state, void *conf);
+    void (*close)(void *conf);
+    const char *scalar; /* the setting that a scalar means, `keep: x`; NULL: none */
+};
+
+/* A step handles the live messages of [first, end) and returns the index after
+ * the last one that it handled: view->end, or less when belt_room ran out. Set
+ * exactly one of the two: `frame` is the fast form, `message` is called per
+ * live message (0: handled, negative: room ran out). */
+struct belt_step {
+    struct belt_part part;
+    uint32_t (*frame)(void *state, struct belt_view *view);
+    int (*message)(void *state, struct belt_view *view, uint32_t i);
+};
+
+/* What a source fills: up to BELT_FRAME records whose bytes lie in its arena. */
+struct belt_fill {
+    uint32_t size;               /* sizeof(struct belt_fill) */
+    struct belt_span *spans;     /* [BELT_FRAME], to be written */
+    const char *base;            /* set by fill: what the spans are relative to */
+    uint32_t slab;               /* set by fill: slab that holds the bytes */
+    bool last_of_slab;           /* set by fill: no later frame uses this slab; recycle() follows */
+    uint64_t chunk;              /* set by fill: the chunk's position in the order of the input */
+    bool last_of_chunk;          /* set by fill: the frame (perhaps empty) that ends its chunk */
+    uint32_t file;               /* set by fill: for name(), where(); bit 31: `place` is a line */
+    uint64_t place;              /* set by fill: `base`'s offset in the file, or record 0's line */
+    uint64_t failed[BELT_WORDS]; /* zero on entry; bit i: record i could not be taken whole */
+    const char *failed_reason;   /* set by fill when a bit of failed[] is: static text */
+};
+
+enum { BELT_FILL_IDLE = -1, BELT_FILL_END = -2, BELT_FILL_ERROR = -3 };
+
+struct belt_source {
+    struct belt_part part;
+    /* Number of records written (0 allowed, with last_of_chunk or last_of_slab),
+     * BELT_FILL_IDLE: nothing right now, BELT_FILL_END: never again,
+     * BELT_FILL_ERROR: cannot go on, err set; the run stops with work left. */
+    int (*fill)(void *state, struct belt_fill *out, struct belt_error *err);
+    /* Every frame of this slab is released. Same thread as fill. */
+    void (*recycle)(void *state, uint32_t slab);
+    /* All records of chunks below `chunk` are settled. Same thread. May be NULL. */
+    void (*ack)(void *state, uint64_t chunk);
+    /* The pipeline drains: fill answers BELT_FILL_END as soon as it can. */
+    void (*stop)(void *state);
+    /* A descriptor that becomes readable when an idle fill is worth another call; -1: none. */
+    int (*fd)(void *state);
+    /* The path behind a frame's `file`, for rows of failed messages. Any thread. May be NULL. */
+    const char *(*name)(void *conf, uint32_t file);
+    /* Writes "FILE:LINE" (or "stdin:LINE") for a record: `file`, and the frame's place + span.at
+     * (or, with bit 31 of `file`, place + the record's index). Cold; control thread, after the
+     * lanes have ended. */
+    int (*where)(void *conf, uint32_t file, uint64_t place, char *out, size_t room);
+    /* Bytes read so far by this instance, and in all (0: unknown), for the progress
+     * line. Any thread. */
+    uint64_t (*progress)(void *state, uint64_t *total);
+    bool rewinds; /* reading again from the start gives the same records */
+};
+
+/* Messages of one key, formatted, contiguous. Lent to the sink until done. */
+struct belt_batch {
+    uint32_t size;     /* sizeof(struct belt_batch) */
+    uint32_t count;    /* messages */
+    const char *bytes; /* all rows, one after another */
+    uint64_t bytes_size;
+    const struct belt_span *spans; /* [count]: each row in `bytes` */
+    const char *key;               /* batch key, not ended by 0; "" without one */
+    uint32_t key_size;
+    uint32_t trigger; /* enum belt_trigger */
+    void *user;       /* the sink's own, until belt_batch_done() */
+};
+
+enum belt_trigger {
+    BELT_TRIGGER_SIZE,
+    BELT_TRIGGER_BYTES,
+    BELT_TRIGGER_TIMEOUT,
+    BELT_TRIGGER_END,
+    BELT_TRIGGER_PRESSURE
+};
+
+enum { BELT_PENDING = 1 };
+
+/* Ends a batch for which batch() returned BELT_PENDING. code 0: its messages are
+ * done; negative: they fail with `reason`. Lane thread of the sink. */
+BELT_API void belt_batch_done(struct belt_batch *batch, int code, const char *reason);
+
+struct belt_sink {
+    struct belt_part part;
+    /* 0: taken, may be settled; BELT_PENDING; negative errno: the batch fails, its
+     * reason is err->text. */
+    int (*batch)(void *state, struct belt_batch *batch, struct belt_error *err);
+    /* Looks for completions; how many batches it ended. NULL: never pending. */
+    int (*poll)(void *state);
+    /* After the last batch; `complete` false: the run stopped early. Negative: the
+     * run failed. */
+    int (*finish)(void *state, bool complete, struct belt_error *err);
+    int (*fd)(void *state); /* readable when poll is worth a call; -1 or NULL: none */
+    bool shared_ok;         /* instances may write the same place (null) */
+};
+
+/* How a message becomes a row. Chosen by a sink's `format:` setting. */
+struct belt_format {
+    struct belt_part part;
+    /* The header of a new file into out[room]; its size, 0 for none. conf after prepare. */
+    size_t (*header)(const void *conf, char *out, size_t room);
+    /* Most bytes that row() may write for message i of this view. */
+    size_t (*bound)(const void *conf, const struct belt_view *view, uint32_t i);
+    /* Writes the row with its end mark; out has bound() + BELT_PAD bytes. The bytes written. */
+    size_t (*row)(const void *conf, const struct belt_view *view, uint32_t i, char *out);
+};
+
+#ifdef __cplusplus
+}
+#endif
+#endif

@@ -1,0 +1,20 @@
+/* A pipeline: the configuration, what was made of it, and its run. */
+#ifndef BELT_PIPELINE_PRIV_H
+#define BELT_PIPELINE_PRIV_H
+
+#include "core/pipeline.h"
+#include "core/run_priv.h"
+
+struct belt_pipeline {
+    struct belt_tree *tree;
+    struct belt_registry *registry;
+    bool plugins_loaded;
+    struct belt_spec *spec;      /* after validate */
+    struct belt_plan *plan;      /* after validate, for threads or for the caller */
+    struct belt_zygote *zygote;  /* isolation: process, after start */
+    struct belt_engine_run *run; /* after start or the first turn */
+    bool started, ended, joined;
+    char plan_line[512];
+};
+
+#endif

@@ -1,0 +1,247 @@
+/* Looking in: totals, failures, the plan and the report. */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "core/clock_priv.h"
+#include "core/pipeline_priv.h"
+#include "core/settings_priv.h"
+
+/* ---- totals ----------------------------------------------------------------- */
+
+static void add_source(const struct belt_engine_run *run, struct belt_totals *t)
+{
+    const struct belt_source *part =
+        (const struct belt_source *)(const void *)run->spec->source.part;
+    for (uint32_t i = 0; i < run->sources_used; i++) {
+        struct belt_source_stage *s = &run->sources[i];
+        uint64_t total = 0;
+        if (part->progress && s->stage.inited)
+            s->progress = part->progress(s->state, &total);
+        t->bytes_in += s->progress;
+        if (total > s->progress_total)
+            s->progress_total = total;
+        if (s->progress_total > t->bytes_total)
+            t->bytes_total = s->progress_total;
+        struct belt_ledger_counts c = belt_ledger_count(&s->ledger);
+        t->failed += c.failed;
+        t->unsettled += c.unsettled;
+        t->received += c.issued;
+    }
+}
+
+void belt_pipeline_totals(struct belt_pipeline *p, struct belt_totals *out)
+{
+    struct belt_totals t = { .size = out->size };
+    struct belt_engine_run *run = p->run;
+    if (run) {
+        add_source(run, &t);
+        for (uint32_t i = 0; i < run->chains_used; i++)
+            t.dropped += belt_load_relaxed(&run->chains[i].stage.stats.dropped);
+        for (int o = 0; o < run->batchers_used; o++)
+            for (uint32_t i = 0; i < run->spec->batchers[o].instances; i++) {
+                const struct belt_stats *stats = &run->batchers[o][i].stage.stats;
+                t.batches += belt_load_relaxed(&stats->batches);
+                t.bytes_out += belt_load_relaxed(&stats->bytes);
+            }
+        uint64_t not_done = t.failed + t.unsettled;
+        t.done = t.received > not_done ? t.received - not_done : 0;
+        t.ended = p->ended;
+        t.complete = p->ended && !belt_load_relaxed32(&run->incomplete);
+        uint64_t until = p->ended ? run->ended_ns : belt_now();
+        t.elapsed_ns = until > run->started_ns ? until - run->started_ns : 0;
+    }
+    memcpy(out, &t, out->size < sizeof t ? out->size : sizeof t);
+}
+
+/* ---- failures --------------------------------------------------------------- */
+
+static int by_place(const void *a, const void *b)
+{
+    const struct belt_failure_seen *x = a, *y = b;
+    if (x->chunk != y->chunk)
+        return x->chunk < y->chunk ? -1 : 1;
+    return x->place < y->place ? -1 : x->place > y->place;
+}
+
+static void put_failure(const struct belt_spec *spec, const struct belt_failure_seen *seen,
+                        struct belt_failure *out)
+{
+    const struct belt_source *part = (const struct belt_source *)(const void *)spec->source.part;
+    snprintf(out->reason, sizeof out->reason, "%s", seen->reason);
+    if (!part->where ||
+        part->where(spec->source.conf, seen->file, seen->place, out->where, sizeof out->where) < 0)
+        snprintf(out->where, sizeof out->where, "record at %llu", (unsigned long long)seen->place);
+}
+
+size_t belt_pipeline_failures(struct belt_pipeline *p, struct belt_failure *out, size_t room)
+{
+    struct belt_engine_run *run = p->run;
+    if (!run || !p->ended)
+        return 0;
+    struct belt_failure_seen *all = calloc(run->chains_used, sizeof run->chains->failures);
+    size_t count = 0, used = 0;
+    for (uint32_t c = 0; all && c < run->chains_used; c++)
+        for (uint32_t i = 0; i < run->chains[c].failures_used; i++)
+            all[count++] = run->chains[c].failures[i];
+    if (count)
+        qsort(all, count, sizeof *all, by_place);
+    for (; used < count && used < room; used++)
+        put_failure(run->spec, &all[used], &out[used]);
+    free(all);
+    for (int o = 0; o < run->batchers_used; o++)
+        for (uint32_t i = 0; i < run->spec->batchers[o].instances && used < room; i++)
+            if (run->batchers[o][i].failures) {
+                snprintf(out[used].where, sizeof out->where, "%s", run->spec->batchers[o].path);
+                out[used++].reason[0] = 0;
+                strcpy(out[used - 1].reason, run->batchers[o][i].failure.reason);
+            }
+    return used;
+}
+
+/* ---- the plan --------------------------------------------------------------- */
+
+static const char *const waits[] = { "backoff", "spin", "yield", "block" };
+
+static void stage_name(const struct belt_spec *spec, struct belt_place_item item, char *out,
+                       size_t room)
+{
+    if (item.stage == BELT_PLAN_SOURCE)
+        snprintf(out, room, "source.%u (%s)", item.instance, spec->source.part->name);
+    else if (item.stage == BELT_PLAN_PROCESSOR)
+        snprintf(out, room, "processor.%u", item.instance);
+    else
+        snprintf(out, room, "%s.%u", spec->batchers[item.stage - BELT_PLAN_BATCHERS].path,
+                 item.instance);
+}
+
+static void print_lane(const struct belt_spec *spec, const struct belt_place_lane *lane,
+                       uint32_t index, FILE *out)
+{
+    fprintf(out, "%4u  %3d  %4d  ", index, lane->cpu, lane->node);
+    for (uint32_t i = lane->item_count; i-- > 0;) {
+        char name[160];
+        stage_name(spec, lane->items[i], name, sizeof name);
+        fprintf(out, "%s%s", i + 1 < lane->item_count ? " > " : "", name);
+    }
+    fprintf(out, "%s\n", lane->pinned ? "  (pinned by hand)" : "");
+}
+
+int belt_pipeline_print_plan(struct belt_pipeline *p, FILE *out, struct belt_error *err)
+{
+    int rc = belt_pipeline_validate(p, err);
+    if (rc < 0)
+        return rc;
+    struct belt_engine_run *made = NULL;
+    if (!p->run && (rc = belt_run_new(&made, p->spec, p->plan, NULL, err)) < 0)
+        return rc;
+    const struct belt_engine_run *run = p->run ? p->run : made;
+    const struct belt_place *place = p->plan->place;
+    char memory[BELT_UNIT_ROOM];
+    fprintf(out, "%s: %u lane%s, wait %s\n", p->spec->name, place->lane_count,
+            place->lane_count == 1 ? "" : "s", waits[place->wait]);
+    fprintf(out, "lane  cpu  node  stages, as data flows\n");
+    for (uint32_t l = 0; l < place->lane_count; l++)
+        print_lane(p->spec, &place->lanes[l], l, out);
+    fprintf(out, "memory: %s for edges, slabs, ledgers and open batches",
+            belt_format_size(run->memory, memory));
+    for (int o = 0; o < p->spec->batchers_used; o++)
+        if (p->spec->batchers[o].aggregate)
+            fprintf(out, "; groups of %s beside it, as they come", p->spec->batchers[o].path);
+    fprintf(out, "\n%s", place->notes);
+    belt_run_free(made);
+    return 0;
+}
+
+const char *belt_pipeline_plan_line(struct belt_pipeline *p)
+{
+    const struct belt_plan *plan = p->plan;
+    if (!plan)
+        return "";
+    struct belt_cpus cpus = { { 0 } };
+    char list[128];
+    for (uint32_t l = 0; l < plan->place->lane_count; l++)
+        if (plan->place->lanes[l].cpu >= 0)
+            belt_cpus_add(&cpus, plan->place->lanes[l].cpu);
+    belt_cpus_print(&cpus, list, sizeof list);
+    snprintf(p->plan_line, sizeof p->plan_line, "%u lane%s on CPU%s %s%s, %s, wait %s",
+             plan->place->lane_count, plan->place->lane_count == 1 ? "" : "s",
+             belt_cpus_count(&cpus) == 1 ? "" : "s", list,
+             plan->sources == plan->processors ? " (fused)" : "", p->spec->placement.backend,
+             waits[plan->place->wait]);
+    return p->plan_line;
+}
+
+/* ---- the report ------------------------------------------------------------- */
+
+static const struct {
+    const char *name;
+    size_t offset;
+} counters[] = {
+#define BELT_COUNTER(name, unit, help) { #name, offsetof(struct belt_stats, name) },
+#include "core/stats.def"
+#undef BELT_COUNTER
+};
+
+static void report_stage(const struct belt_stage *stage, bool last, FILE *out)
+{
+    fprintf(out, "    {\"stage\": \"%s\", \"lane\": %u", stage->name, stage->lane->index);
+    for (size_t i = 0; i < sizeof counters / sizeof *counters; i++) {
+        const char *at = (const char *)&stage->stats + counters[i].offset;
+        fprintf(out, ", \"%s\": %llu", counters[i].name,
+                (unsigned long long)belt_load_relaxed((const uint64_t *)(const void *)at));
+    }
+    fprintf(out, "}%s\n", last ? "" : ",");
+}
+
+/* Names and texts of the report hold no quotes or control bytes but these. */
+static void put_json(const char *text, FILE *out)
+{
+    fputc('"', out);
+    for (; *text; text++)
+        if (*text == '"' || *text == '\\')
+            fprintf(out, "\\%c", *text);
+        else if ((unsigned char)*text < 0x20)
+            fprintf(out, "\\u%04x", (unsigned)(unsigned char)*text);
+        else
+            fputc(*text, out);
+    fputc('"', out);
+}
+
+int belt_pipeline_report(struct belt_pipeline *p, FILE *out, struct belt_error *err)
+{
+    struct belt_engine_run *run = p->run;
+    if (!run)
+        return belt_error_set(err, -EINVAL, "the pipeline was not started");
+    struct belt_totals t = { .size = sizeof t };
+    belt_pipeline_totals(p, &t);
+    fprintf(out, "{\n  \"name\": ");
+    put_json(p->spec->name, out);
+    fprintf(out, ",\n  \"plan\": ");
+    put_json(belt_pipeline_plan_line(p), out);
+    fprintf(out, ",\n  \"complete\": %s,\n", t.complete ? "true" : "false");
+    const struct {
+        const char *name;
+        uint64_t value;
+    } totals[] = {
+        { "received", t.received },     { "done", t.done },
+        { "dropped", t.dropped },       { "failed", t.failed },
+        { "unsettled", t.unsettled },   { "bytes_in", t.bytes_in },
+        { "bytes_out", t.bytes_out },   { "batches", t.batches },
+        { "elapsed_ns", t.elapsed_ns }, { "memory_bytes", run->memory },
+    };
+    for (size_t i = 0; i < sizeof totals / sizeof *totals; i++)
+        fprintf(out, "  \"%s\": %llu,\n", totals[i].name, (unsigned long long)totals[i].value);
+    fprintf(out, "  \"stages\": [\n");
+    for (uint32_t l = 0; l < run->lanes_used; l++)
+        for (uint32_t i = 0; i < run->lanes[l].stages_used; i++)
+            report_stage(run->lanes[l].stages[i],
+                         l + 1 == run->lanes_used && i + 1 == run->lanes[l].stages_used, out);
+    fprintf(out, "  ]\n}\n");
+    return ferror(out) ? belt_error_set(err, -EIO, "report: cannot be written") : 0;
+}
+
+const struct belt_part *belt_part_at(struct belt_pipeline *p, size_t i)
+{
+    return belt_registry_at(p->registry, i);
+}

@@ -1,0 +1,126 @@
+/* Starting, failing and freeing a run. */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "core/aggregate_priv.h"
+#include "core/run_priv.h"
+
+/* ---- parts: opened once, sources first -------------------------------------- */
+
+static int open_use(struct belt_use *use, struct belt_error *err)
+{
+    int rc = use->part->open ? use->part->open(use->conf, err) : 0;
+    use->opened = rc == 0;
+    return rc;
+}
+
+int belt_steps_open(struct belt_spec *spec, struct belt_error *err)
+{
+    int rc = 0;
+    for (int s = 0; rc == 0 && s < spec->steps_used; s++)
+        rc = open_use(&spec->steps[s], err);
+    return rc;
+}
+
+int belt_run_open(struct belt_spec *spec, struct belt_error *err)
+{
+    int rc = open_use(&spec->source, err);
+    /* In a worker otherwise: what a step opens belongs to those who use it. */
+    if (rc == 0 && spec->isolation == BELT_ISOLATION_THREAD)
+        rc = belt_steps_open(spec, err);
+    for (int i = 0; rc == 0 && i < belt_spec_outlets(spec); i++)
+        rc = open_use(&spec->batchers[i].sink, err);
+    return rc;
+}
+
+/* ---- waking and failing ----------------------------------------------------- */
+
+/* Also called from belt_pipeline_stop(), so from signal handlers: write() only. */
+void belt_run_wake(struct belt_engine_run *run)
+{
+    const uint64_t one = 1;
+    for (uint32_t l = 0; l < run->lanes_used; l++) {
+        ssize_t ignored = write(run->lanes[l].fd, &one, sizeof one);
+        (void)ignored; /* full: it is awake */
+    }
+}
+
+void belt_run_fail(struct belt_engine_run *run, const struct belt_error *err)
+{
+    pthread_mutex_lock(&run->lock);
+    if (!run->error.code) {
+        run->error = *err;
+        if (!run->error.code)
+            run->error.code = -EIO;
+    }
+    belt_store_release32(&run->aborting, 1);
+    belt_store_release32(&run->incomplete, 1);
+    pthread_cond_broadcast(&run->changed);
+    pthread_mutex_unlock(&run->lock);
+    belt_run_wake(run);
+}
+
+/* ---- freeing ---------------------------------------------------------------- */
+
+static void free_source(struct belt_source_stage *s)
+{
+    for (uint32_t f = 0; s->feeds && f < s->feeds_used; f++)
+        free(s->feeds[f].readers);
+    free(s->feeds);
+    free(s->slab_frames);
+    free(s->slab_closed);
+    free(s->state);
+}
+
+static void free_chain(struct belt_chain_stage *chain)
+{
+    if (chain->intakes) {
+        free(chain->intakes->writers);
+        free(chain->intakes->free);
+    }
+    free(chain->intakes);
+    for (int s = 0; s < BELT_STEPS; s++)
+        free(chain->states[s]);
+    for (int o = 0; chain->outlets && o < chain->outlets_used; o++) {
+        free(chain->outlets[o].outs);
+        belt_agg_free(chain->outlets[o].partial);
+    }
+    free(chain->outlets);
+    free(chain->worker);
+}
+
+static void free_batcher(struct belt_batcher_stage *b)
+{
+    belt_batches_free(b->batches);
+    belt_agg_free(b->total);
+    free(b->ins);
+    free(b->state);
+}
+
+void belt_run_free(struct belt_engine_run *run)
+{
+    if (!run)
+        return;
+    for (uint32_t i = 0; run->sources && i < run->sources_used; i++)
+        free_source(&run->sources[i]);
+    for (uint32_t i = 0; run->chains && i < run->chains_used; i++)
+        free_chain(&run->chains[i]);
+    for (int o = 0; o < run->batchers_used; o++) {
+        for (uint32_t i = 0; run->batchers[o] && i < run->spec->batchers[o].instances; i++)
+            free_batcher(&run->batchers[o][i]);
+        free(run->batchers[o]);
+    }
+    for (uint32_t l = 0; run->lanes && l < run->lanes_used; l++)
+        if (run->lanes[l].fd >= 0)
+            close(run->lanes[l].fd);
+    free(run->sources);
+    free(run->chains);
+    free(run->pool.free);
+    free(run->lanes);
+    belt_mem_unmap(&run->region);
+    pthread_mutex_destroy(&run->lock);
+    pthread_cond_destroy(&run->changed);
+    free(run);
+}

@@ -1,0 +1,236 @@
+/* A run: the stages, lanes, edges and memory made from a spec. Built by
+ * belt_run_new() in the control thread; then each stage belongs to its lane. */
+#ifndef BELT_RUN_PRIV_H
+#define BELT_RUN_PRIV_H
+
+#include <pthread.h>
+
+#include "core/edge_priv.h"
+#include "core/lane_priv.h"
+#include "core/ledger_priv.h"
+#include "core/pipeline.h"
+#include "core/spec_priv.h"
+#include "core/view_priv.h"
+#include "numa/place.h"
+
+#define BELT_INSTANCES 256 /* most sources, and most processors */
+#define BELT_FAILURES 16   /* first failures kept by each processor */
+
+struct belt_agg;
+struct belt_plan;
+struct belt_zygote;
+struct belt_worker;
+
+struct belt_source_stage {
+    struct belt_stage stage;
+    const struct belt_source *part;
+    void *state;
+    struct belt_instance in;
+    struct belt_feed *feeds; /* [feeds_used]: chunk c goes to feed c % feeds_used */
+    uint32_t feeds_used;
+    struct belt_ledger ledger;
+    uint32_t *slab_frames;             /* [slabs]: frames that are out */
+    bool *slab_closed;                 /* [slabs]: the last frame was seen */
+    uint32_t feed;                     /* where the chunk in hand goes */
+    uint64_t progress, progress_total; /* as last told by the part; control thread only */
+    bool starved;                      /* has set `pressure` */
+    bool stopping, finished;           /* told to stop; fill said END */
+};
+
+/* Rows on their way to one batcher: an edge to each of its instances. */
+struct belt_outlet {
+    const struct belt_batcher_spec *batcher;
+    const struct belt_format *format;
+    struct belt_row_out *outs; /* [batcher->instances] */
+    uint64_t todo[BELT_WORDS]; /* of the frame in hand, still to be written */
+    struct belt_agg *partial;  /* aggregate: this lane's table; NULL: rows pass */
+    uint64_t epoch, packed;    /* last epoch begun; cursor of the packing */
+    bool packing;              /* a table is being sent */
+    uint32_t marked;           /* instances that have the mark of this chunk */
+    bool failed;               /* rows are failed messages */
+};
+
+struct belt_failure_seen {
+    uint64_t chunk, place;
+    uint32_t file;
+    char reason[BELT_REASON];
+};
+
+/* Messages of a frame that have been through the steps before `step`. */
+struct belt_segment {
+    uint32_t first, end;
+    int step;
+};
+
+struct belt_chain_stage {
+    struct belt_stage stage;
+    struct belt_intake *intakes; /* [intakes_used] */
+    uint32_t intakes_used, turn; /* whose turn it is when order does not matter */
+    bool ordered;
+    void *states[BELT_STEPS];
+    int steps_ready; /* states that init saw */
+    struct belt_engine engine;
+    struct belt_input_frame *frame; /* in hand, or NULL */
+    struct belt_intake *from;
+    struct belt_segment segments[BELT_STEPS + 1];
+    int segments_used;
+    bool dispatching;
+    struct belt_outlet *outlets; /* [outlets_used]: the batchers, then `failed` if there is one */
+    struct belt_column failed_columns[4]; /* what a failed message's format sees */
+    struct belt_span *failed_spans;       /* [2 * BELT_FRAME]: reasons, files */
+    int64_t *failed_places;               /* [BELT_FRAME] */
+    int outlets_used;
+    struct belt_failure_seen failures[BELT_FAILURES];
+    uint32_t failures_used;
+    uint64_t epoch;                   /* last one whose partial tables are sent */
+    struct belt_worker *worker;       /* isolation: process */
+    const struct belt_result *result; /* of the worker, in hand */
+};
+
+struct belt_batcher_stage {
+    struct belt_stage stage;
+    const struct belt_batcher_spec *spec;
+    const struct belt_sink *sink;
+    void *state;
+    struct belt_instance in;
+    struct belt_row_in *ins; /* [processors] */
+    uint32_t ins_used, turn;
+    uint64_t chunk; /* whose rows are next, when ordered */
+    struct belt_batches *batches;
+    bool failed;                 /* settles as failed */
+    bool finished;               /* the sink's finish() was called */
+    uint64_t failures;           /* batches that the sink refused */
+    struct belt_failure failure; /* the first of them */
+    struct belt_agg *total;      /* aggregate: the merged table */
+    uint64_t epoch;              /* last emitted */
+    bool emitting, sorted;
+    uint64_t emit_at;             /* next group */
+    struct belt_error sink_error; /* of a batch that fails the run */
+};
+
+struct belt_engine_run {
+    const struct belt_spec *spec;
+    const struct belt_plan *plan;
+    struct belt_zygote *zygote; /* isolation: process; the pipeline's */
+    struct belt_mem region;     /* all edges, arenas, ledgers, columns */
+    uint64_t carved;            /* bytes given out of it so far (build.c) */
+    uint64_t memory;            /* bytes in all: region and open batches; tables of groups apart */
+    struct belt_source_stage *sources;
+    struct belt_chain_stage *chains;
+    struct belt_batcher_stage *batchers[BELT_BATCHERS]; /* [batcher] -> [instances] */
+    uint32_t sources_used, chains_used;
+    int batchers_used; /* the `failed` one included */
+    struct belt_pool pool;
+    struct belt_lane *lanes;
+    uint32_t lanes_used;
+    uint64_t started_ns, ended_ns;
+    uint32_t stopping, aborting;      /* atomics: drain; leave at once */
+    uint32_t incomplete;              /* atomic: a source was stopped before its end */
+    uint32_t pressure;                /* atomic: a source has no ticket left: cut open batches */
+    uint64_t stop_deadline;           /* atomic */
+    uint64_t failed_seen;             /* atomic: failures of all lanes, for fail_limit */
+    uint32_t lanes_ready, lanes_left; /* under `lock` */
+    bool go;
+    pthread_mutex_t lock;
+    pthread_cond_t changed;
+    struct belt_error error; /* first one; under `lock` */
+    char plan_line[512];
+};
+
+/* How many of everything, and where: from a spec and a machine (plan.c). */
+struct belt_plan {
+    struct belt_topology *topology;
+    struct belt_place *place;
+    uint32_t sources, processors;
+    bool pooled; /* sources and processors share one pool of frames */
+    bool caller; /* no threads: belt_pipeline_turn */
+};
+int belt_plan_new(struct belt_plan **out, const struct belt_spec *spec, bool caller,
+                  struct belt_error *err);
+void belt_plan_free(struct belt_plan *plan);
+/* Stages in the planner's order: source, processor, batchers, failed. */
+enum { BELT_PLAN_SOURCE, BELT_PLAN_PROCESSOR, BELT_PLAN_BATCHERS };
+
+/* Everything made and wired, nothing opened or started (build.c). */
+/* open() of every part, sources first. */
+int belt_run_open(struct belt_spec *spec, struct belt_error *err);
+int belt_steps_open(struct belt_spec *spec, struct belt_error *err);
+int belt_run_new(struct belt_engine_run **out, const struct belt_spec *spec,
+                 const struct belt_plan *plan, struct belt_zygote *zygote, struct belt_error *err);
+void belt_run_free(struct belt_engine_run *run);
+/* Batchers of the run: the user's and `failed`. */
+static inline int belt_spec_outlets(const struct belt_spec *spec)
+{
+    return spec->batchers_used + (spec->failed >= 0);
+}
+/* Remembers the first error and makes every lane leave. Any thread. */
+void belt_run_fail(struct belt_engine_run *run, const struct belt_error *err);
+void belt_run_wake(struct belt_engine_run *run);
+
+static inline bool belt_run_aborting(const struct belt_engine_run *run)
+{
+    /* Relaxed: a flag without data; a turn later is early enough. */
+    return belt_load_relaxed32(&run->aborting) != 0;
+}
+
+static inline bool belt_run_stopping(const struct belt_engine_run *run)
+{
+    return belt_load_relaxed32(&run->stopping) != 0;
+}
+
+/* The ledger that a ticket belongs to. */
+static inline struct belt_ledger *belt_run_ledger(const struct belt_engine_run *run, uint64_t word)
+{
+    return &run->sources[BELT_RUN_SOURCE(word)].ledger;
+}
+
+/* ---- stage_chain.c, steps.c ------------------------------------------------- */
+
+/* States for every step, and init() of each. *ready counts those that fini() owes. */
+int belt_steps_init(const struct belt_spec *spec, void *states[BELT_STEPS], int *ready,
+                    uint32_t index, uint32_t count, struct belt_error *err);
+void belt_steps_fini(const struct belt_spec *spec, void *states[BELT_STEPS], int *ready);
+/* Runs the steps from segment.step on. A step that runs out of room splits the
+ * segment: what it did not handle goes to `rest`, to go on at that very step.
+ * `fresh`: no room is used but for texts kept; then a message that does not fit
+ * alone fails. The segment that went through. */
+struct belt_segment belt_segment_run(const struct belt_spec *spec, void *const states[BELT_STEPS],
+                                     struct belt_engine *engine, struct belt_segment segment,
+                                     bool fresh, struct belt_segment *rest, int *rest_used);
+
+extern const struct belt_stage_kind belt_source_kind;
+extern const struct belt_stage_kind belt_chain_kind;
+extern const struct belt_stage_kind belt_batcher_kind;
+
+/* ---- dispatch.c: from a frame's columns to the batchers' edges -------------- */
+
+/* Sorts the messages of [first, end) by what became of them. */
+int belt_dispatch_begin(struct belt_chain_stage *chain, uint32_t first, uint32_t end,
+                        struct belt_error *err);
+/* Writes rows while there is room; true when all are written. */
+bool belt_dispatch_rows(struct belt_chain_stage *chain);
+/* The frame is through: marks of chunks. True when all marks are out. */
+bool belt_dispatch_mark(struct belt_chain_stage *chain);
+/* A row that no frame of this outlet can hold: its message fails. */
+void belt_dispatch_too_long(struct belt_chain_stage *chain, struct belt_outlet *outlet, uint32_t i,
+                            size_t size);
+/* Nothing more right now: what is half full leaves. */
+void belt_dispatch_flush(struct belt_chain_stage *chain);
+/* Sends partial tables: for epoch `epoch`, or (UINT64_MAX) the last. True when through. */
+bool belt_dispatch_partials(struct belt_chain_stage *chain, uint64_t epoch);
+
+/* ---- stage_batcher.c -------------------------------------------------------- */
+
+/* Cuts the oldest batch and hands it to the sink. False: there is none to cut. */
+bool belt_batcher_make_room(struct belt_batcher_stage *b);
+
+/* ---- total.c: the merged side of an aggregate ------------------------------- */
+
+int belt_total_take(struct belt_batcher_stage *b, struct belt_row_in *in,
+                    const struct belt_row_frame *frame, struct belt_error *err);
+/* All edges have sent their tables of an epoch, or (ended) the last: emission begins. */
+bool belt_total_due(struct belt_batcher_stage *b, bool ended);
+/* Emission: BUSY while rows were written, OUT without room, IN when through. */
+enum belt_turn belt_total_emit(struct belt_batcher_stage *b, uint64_t now, struct belt_error *err);
+
+#endif

@@ -1,0 +1,104 @@
+/* What a part may ask and tell while the pipeline is put together. */
+#include <string.h>
+
+#include "core/spec_priv.h"
+
+static bool is_name(const char *name)
+{
+    if (*name < 'a' || *name > 'z')
+        return false;
+    return strspn(name, "abcdefghijklmnopqrstuvwxyz0123456789_") == strlen(name);
+}
+
+static const struct belt_node *place(const struct belt_setup *setup, const struct belt_node *at)
+{
+    return at ? at : setup->node;
+}
+
+int belt_setup_add(struct belt_setup *setup, const struct belt_node *at, const char *name,
+                   enum belt_type type, unsigned digits, struct belt_error *err)
+{
+    if (!is_name(name))
+        return belt_node_error(err, place(setup, at),
+                               "'%s' is no name of a field: use a-z, 0-9 and _, a letter first",
+                               name);
+    for (int i = 0; i < *setup->columns_used; i++)
+        if (strcmp(setup->columns[i].name, name) == 0)
+            return belt_node_error(err, place(setup, at), "there is a field '%s' already", name);
+    if (*setup->columns_used == BELT_COLUMNS)
+        return belt_node_error(err, place(setup, at), "more than %d fields", BELT_COLUMNS);
+    setup->columns[*setup->columns_used] =
+        (struct belt_column_info){ .name = name, .type = type, .digits = digits };
+    return (*setup->columns_used)++;
+}
+
+int belt_setup_field(struct belt_setup *setup, const struct belt_node *at, const char *name,
+                     struct belt_error *err)
+{
+    const char *names[BELT_COLUMNS];
+    for (int i = 0; i < *setup->columns_used; i++) {
+        names[i] = setup->columns[i].name;
+        if (strcmp(names[i], name) == 0)
+            return i;
+    }
+    const char *near = belt_nearest(name, names, (size_t)*setup->columns_used);
+    if (near)
+        return belt_node_error(err, place(setup, at), "no field '%s' here; did you mean '%s'?",
+                               name, near);
+    char all[600] = "";
+    for (int i = 0; i < *setup->columns_used; i++) {
+        strncat(all, i ? ", " : "", sizeof all - strlen(all) - 1);
+        strncat(all, names[i], sizeof all - strlen(all) - 1);
+    }
+    return belt_node_error(err, place(setup, at), "no field '%s' here; there are: %s", name, all);
+}
+
+const struct belt_column_info *belt_setup_info(const struct belt_setup *setup, int column)
+{
+    return column >= 0 && column < *setup->columns_used ? &setup->columns[column] : NULL;
+}
+
+int belt_setup_columns(const struct belt_setup *setup)
+{
+    return *setup->columns_used;
+}
+
+int belt_setup_batcher(struct belt_setup *setup, const struct belt_node *at, const char *name,
+                       struct belt_error *err)
+{
+    const struct belt_spec *spec = setup->spec;
+    const char *names[BELT_BATCHERS];
+    if (!setup->batchers)
+        return belt_node_error(err, place(setup, at), "only a step can name a batcher");
+    for (int i = 0; i < spec->batchers_used; i++) {
+        names[i] = spec->batchers[i].name;
+        if (strcmp(names[i], name) == 0)
+            return i;
+    }
+    const char *near = belt_nearest(name, names, (size_t)spec->batchers_used);
+    if (near)
+        return belt_node_error(err, place(setup, at), "no batcher '%s'; did you mean '%s'?", name,
+                               near);
+    return belt_node_error(err, place(setup, at), "no batcher '%s' in this pipeline", name);
+}
+
+const struct belt_node *belt_setup_node(const struct belt_setup *setup)
+{
+    return setup->node;
+}
+
+const char *belt_setup_path(const struct belt_setup *setup)
+{
+    return setup->path;
+}
+
+void belt_setup_limit(struct belt_setup *setup, uint32_t instances)
+{
+    setup->spec->source_limit = instances;
+}
+
+void belt_setup_arena(struct belt_setup *setup, uint32_t slab, uint32_t slabs)
+{
+    setup->spec->slab = slab;
+    setup->spec->slabs = slabs;
+}

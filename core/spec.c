@@ -1,0 +1,334 @@
+/* From the configuration tree to a spec: every key known, every part found,
+ * every name resolved, nothing opened. */
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "core/aggregate_priv.h"
+#include "core/settings_priv.h"
+#include "core/spec_priv.h"
+
+/* ---- parts in their places -------------------------------------------------- */
+
+static const char *const no_keys[] = { NULL };
+
+int belt_use_part(struct belt_builder *b, struct belt_use *use, enum belt_part_kind kind,
+                  const struct belt_node *node, const char *path, const char *const *also,
+                  struct belt_error *err)
+{
+    const struct belt_node *settings;
+    char what[128];
+    snprintf(use->path, sizeof use->path, "%s", path);
+    int rc = belt_registry_pick(b->registry, kind, node, path, &use->part, &settings, err);
+    if (rc < 0)
+        return rc;
+    use->node = settings ? settings : node;
+    use->conf = calloc(1, use->part->conf_size ? use->part->conf_size : 1);
+    if (!use->conf)
+        return belt_error_set(err, -ENOMEM, "%s: out of memory", path);
+    snprintf(what, sizeof what, "%s %s", path, use->part->name);
+    struct belt_settings_in in = { .table = use->part->settings,
+                                   .node = settings,
+                                   .at = node,
+                                   .what = what,
+                                   .scalar = use->part->scalar,
+                                   .also = also };
+    return belt_settings_read(&in, use->conf, b->tree, err);
+}
+
+int belt_use_prepare(struct belt_builder *b, struct belt_use *use, struct belt_column_info *columns,
+                     int *columns_used, bool batchers, struct belt_error *err)
+{
+    struct belt_setup setup = { .spec = b->spec,
+                                .node = use->node,
+                                .path = use->path,
+                                .columns = columns,
+                                .columns_used = columns_used,
+                                .batchers = batchers };
+    return use->part->prepare ? use->part->prepare(use->conf, &setup, err) : 0;
+}
+
+/* `source: {...}` or `sources: { name: {...} }`; one of them, and one entry. */
+static int take_one(struct belt_builder *b, const char *singular, const char *plural, bool required,
+                    const struct belt_node **out, struct belt_error *err)
+{
+    const struct belt_node *one = belt_node_get(b->root, singular);
+    const struct belt_node *many = belt_node_get(b->root, plural);
+    *out = one;
+    if (one && many)
+        return belt_node_error(err, many, "%s and %s: give one of them", singular, plural);
+    if (many) {
+        if (belt_node_kind(many) != BELT_NODE_MAP || belt_node_count(many) != 1)
+            return belt_node_error(err, many, "%s: this version runs one %s a pipeline", plural,
+                                   singular);
+        *out = belt_node_at(many, 0);
+    }
+    if (!*out && required)
+        return belt_node_error(err, b->root, "a pipeline needs a %s: %s: { NAME: { ... } }",
+                               singular, singular);
+    return 0;
+}
+
+/* ---- source and processor --------------------------------------------------- */
+
+static const char *const source_extra[] = { "concurrency", NULL };
+
+/* The source's own settings stand beside its part: source: { file: {...}, concurrency: 1 }. */
+static int split_source(struct belt_builder *b, const struct belt_node *node,
+                        const struct belt_node **part, int64_t *instances, struct belt_error *err)
+{
+    (void)b;
+    *instances = 0;
+    *part = node;
+    if (belt_node_kind(node) != BELT_NODE_MAP || belt_node_count(node) < 2)
+        return 0;
+    const struct belt_node *n = belt_node_get(node, source_extra[0]);
+    if (!n || belt_node_count(node) != 2)
+        return 0; /* belt_registry_pick() says what is wrong */
+    struct belt_error why;
+    if (!belt_node_text(n) || belt_parse_int(belt_node_text(n), instances, &why) < 0 ||
+        *instances < 1 || *instances > 256)
+        return belt_node_error(err, n, "source concurrency: a number from 1 to 256");
+    return 1;
+}
+
+static int add_source(struct belt_builder *b, struct belt_error *err)
+{
+    const struct belt_node *node, *part;
+    int64_t instances;
+    int rc = take_one(b, "source", "sources", true, &node, err);
+    if (rc < 0 || (rc = split_source(b, node, &part, &instances, err)) < 0)
+        return rc;
+    if (rc == 1) {
+        struct belt_node *only = belt_tree_alloc(b->tree, sizeof *only);
+        if (!only)
+            return belt_tree_nomem(err, "source");
+        *only = *node;
+        bool first = strcmp(belt_node_key(node, 0), source_extra[0]) == 0;
+        only->entries = node->entries + first;
+        only->count = 1;
+        part = only;
+    }
+    b->spec->source_instances = (uint32_t)instances;
+    rc = belt_use_part(b, &b->spec->source, BELT_SOURCE, part, "source", no_keys, err);
+    if (rc < 0)
+        return rc;
+    b->spec->columns[0] = (struct belt_column_info){ "payload", BELT_TEXT, 0 };
+    b->spec->columns_used = 1;
+    return belt_use_prepare(b, &b->spec->source, b->spec->columns, &b->spec->columns_used, false,
+                            err);
+}
+
+struct processor_conf {
+    int64_t concurrency;
+    int isolation;
+    bool blocking;
+    int64_t max_attempts;
+    const struct belt_node *steps;
+};
+
+static const struct belt_setting processor_settings[] = {
+    { "concurrency", BELT_SET_INT, offsetof(struct processor_conf, concurrency), "0",
+      "instances; 0: as many as there are cores", NULL, 0, 256 },
+    { "isolation", BELT_SET_CHOICE, offsetof(struct processor_conf, isolation), "thread",
+      "process: the steps run in workers whose death costs no message", "thread|process", 0, 0 },
+    { "max_attempts", BELT_SET_INT, offsetof(struct processor_conf, max_attempts), "2",
+      "how often a message may be tried when workers die under it", NULL, 1, 100 },
+    { "blocking", BELT_SET_BOOL, offsetof(struct processor_conf, blocking), "false",
+      "the steps may wait: they get lanes of their own", NULL, 0, 0 },
+    { "steps", BELT_SET_TREE, offsetof(struct processor_conf, steps), "",
+      "the chain: a list of steps", NULL, 0, 0 },
+    { 0 },
+};
+
+static int add_processor(struct belt_builder *b, const struct belt_node **steps,
+                         struct belt_error *err)
+{
+    const struct belt_node *node;
+    struct processor_conf conf = { 0 };
+    int rc = take_one(b, "processor", "processors", false, &node, err);
+    if (rc < 0)
+        return rc;
+    struct belt_settings_in in = {
+        .table = processor_settings, .node = node, .at = b->root, .what = "processor"
+    };
+    rc = belt_settings_read(&in, &conf, b->tree, err);
+    b->spec->processor_instances = (uint32_t)conf.concurrency;
+    b->spec->isolation = conf.isolation;
+    b->spec->max_attempts = conf.max_attempts;
+    b->spec->blocking = conf.blocking;
+    *steps = conf.steps;
+    return rc;
+}
+
+/* After the batchers, whose names a step may use. */
+static int add_steps(struct belt_builder *b, const struct belt_node *list, struct belt_error *err)
+{
+    struct belt_spec *spec = b->spec;
+    if (list && belt_node_kind(list) != BELT_NODE_LIST)
+        return belt_node_error(err, list, "steps is a list: - split: { ... }");
+    size_t count = list ? belt_node_count(list) : 0;
+    if (count > BELT_STEPS)
+        return belt_node_error(err, list, "more than %d steps", BELT_STEPS);
+    for (size_t i = 0; i < count; i++) {
+        char path[64];
+        snprintf(path, sizeof path, "processor.steps.%zu", i);
+        struct belt_use *use = &spec->steps[spec->steps_used++];
+        int rc = belt_use_part(b, use, BELT_STEP, belt_node_at(list, i), path, no_keys, err);
+        if (rc == 0)
+            rc = belt_use_prepare(b, use, spec->columns, &spec->columns_used, true, err);
+        if (rc < 0)
+            return rc;
+    }
+    return 0;
+}
+
+/* ---- the rest of the top level ---------------------------------------------- */
+
+struct placement_conf {
+    const char *cpus;
+    const struct belt_node *pin;
+    int64_t lanes;
+    int fuse, wait, backend;
+};
+
+static const struct belt_setting placement_settings[] = {
+    { "cpus", BELT_SET_TEXT, offsetof(struct placement_conf, cpus), "",
+      "CPUs to use: 0-3,8; default: all that the process may use", NULL, 0, 0 },
+    { "pin", BELT_SET_TREE, offsetof(struct placement_conf, pin), "",
+      "CPU of single stages: { processor.0: 3 }", NULL, 0, 0 },
+    { "lanes", BELT_SET_INT, offsetof(struct placement_conf, lanes), "0",
+      "most lanes; 0: as many as needed", NULL, 0, 1024 },
+    { "fuse", BELT_SET_CHOICE, offsetof(struct placement_conf, fuse), "auto",
+      "auto: a chain shares a lane; none: every stage has its own", "auto|none", 0, 0 },
+    { "wait", BELT_SET_CHOICE, offsetof(struct placement_conf, wait), "backoff",
+      "how an idle lane waits", "backoff|spin|yield|block", 0, 0 },
+    { "backend", BELT_SET_CHOICE, offsetof(struct placement_conf, backend), "auto",
+      "how files are read and written", "auto|io_uring|posix", 0, 0 },
+    { 0 },
+};
+
+static const char *const backends[] = { "auto", "io_uring", "posix" };
+
+static int add_placement(struct belt_builder *b, struct belt_error *err)
+{
+    struct placement_conf conf = { 0 };
+    const struct belt_node *node = belt_node_get(b->root, "placement");
+    struct belt_settings_in in = {
+        .table = placement_settings, .node = node, .at = b->root, .what = "placement"
+    };
+    int rc = belt_settings_read(&in, &conf, b->tree, err);
+    b->spec->placement.cpus = conf.cpus;
+    b->spec->placement.pin = conf.pin;
+    b->spec->placement.lanes = conf.lanes;
+    b->spec->placement.fuse = conf.fuse;
+    b->spec->placement.wait = conf.wait;
+    b->spec->placement.wait_by_hand = belt_node_get(node, "wait") != NULL;
+    b->spec->placement.backend = backends[conf.backend];
+    return rc;
+}
+
+struct top_conf {
+    const char *name;
+    uint64_t drain;
+    int64_t fail_limit;
+};
+
+static const struct belt_setting top_settings[] = {
+    { "name", BELT_SET_TEXT, offsetof(struct top_conf, name), "pipeline",
+      "the pipeline's name in messages and reports", NULL, 0, 0 },
+    { "drain", BELT_SET_TIME, offsetof(struct top_conf, drain), "30s",
+      "how long a stopped pipeline may take to finish what is inside", NULL, 0, 0 },
+    { "fail_limit", BELT_SET_INT, offsetof(struct top_conf, fail_limit), "-1",
+      "stop early when more messages than this failed; -1: never", NULL, -1, INT64_MAX },
+    { 0 },
+};
+
+static const char *const top_keys[] = {
+    "name",       "drain",   "fail_limit", "plugins", "source",    "sources", "processor",
+    "processors", "batcher", "batchers",   "failed",  "placement", NULL,
+};
+
+static int add_top(struct belt_builder *b, struct belt_error *err)
+{
+    struct top_conf conf = { 0 };
+    int rc = belt_keys_check(b->root, "a pipeline", top_keys, true, err);
+    if (rc < 0)
+        return rc;
+    struct belt_settings_in in = { .table = top_settings, .at = b->root, .what = "pipeline" };
+    const struct belt_node *given[3] = { belt_node_get(b->root, "name"),
+                                         belt_node_get(b->root, "drain"),
+                                         belt_node_get(b->root, "fail_limit") };
+    struct belt_entry entries[3];
+    struct belt_node own = { .kind = BELT_NODE_MAP,
+                             .place = belt_node_place(b->root),
+                             .entries = entries };
+    for (size_t i = 0; i < 3; i++)
+        if (given[i])
+            entries[own.count++] =
+                (struct belt_entry){ .key = top_keys[i],
+                                     .key_place = belt_node_place(given[i]),
+                                     .value = (struct belt_node *)(uintptr_t)given[i] };
+    in.node = &own;
+    rc = belt_settings_read(&in, &conf, b->tree, err);
+    if (rc < 0)
+        return rc;
+    snprintf(b->spec->name, sizeof b->spec->name, "%s", conf.name);
+    b->spec->drain = conf.drain;
+    b->spec->fail_limit = conf.fail_limit;
+    return 0;
+}
+
+/* ---- all of it -------------------------------------------------------------- */
+
+int belt_spec_new(struct belt_spec **out, struct belt_tree *tree,
+                  const struct belt_registry *registry, struct belt_error *err)
+{
+    struct belt_spec *spec = calloc(1, sizeof *spec);
+    if (!spec)
+        return belt_error_set(err, -ENOMEM, "pipeline: out of memory");
+    struct belt_builder b = { spec, tree, registry, belt_tree_root(tree) };
+    const struct belt_node *steps = NULL;
+    int rc = add_top(&b, err);
+    if (rc == 0)
+        rc = add_placement(&b, err);
+    if (rc == 0)
+        rc = add_processor(&b, &steps, err);
+    if (rc == 0)
+        rc = add_source(&b, err);
+    if (rc == 0)
+        rc = belt_spec_name_batchers(&b, err);
+    if (rc == 0)
+        rc = add_steps(&b, steps, err);
+    if (rc == 0)
+        rc = belt_spec_add_batchers(&b, err);
+    if (rc < 0) {
+        belt_spec_free(spec);
+        return rc;
+    }
+    *out = spec;
+    return 0;
+}
+
+static void free_use(struct belt_use *use)
+{
+    if (use->conf && use->part->close)
+        use->part->close(use->conf);
+    free(use->conf);
+}
+
+void belt_spec_free(struct belt_spec *spec)
+{
+    if (!spec)
+        return;
+    free_use(&spec->source);
+    for (int s = 0; s < spec->steps_used; s++)
+        free_use(&spec->steps[s]);
+    for (int i = 0; i < BELT_BATCHERS; i++) {
+        free_use(&spec->batchers[i].format);
+        free_use(&spec->batchers[i].sink);
+        belt_agg_spec_free(spec->batchers[i].aggregate);
+    }
+    free(spec);
+}

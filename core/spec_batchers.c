@@ -1,0 +1,250 @@
+/* The batchers of a spec, and `failed`, which is one for messages that failed. */
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "core/aggregate_priv.h"
+#include "core/settings_priv.h"
+#include "core/spec_priv.h"
+
+#define MEMORY_LEAST (1 << 20)
+
+struct batcher_conf {
+    const char *key;
+    int64_t size, concurrency;
+    uint64_t bytes, timeout, memory;
+    int order;
+    bool blocking;
+    const struct belt_node *sink, *aggregate;
+};
+
+#define AT(field) offsetof(struct batcher_conf, field)
+
+static const struct belt_setting batcher_settings[] = {
+    { "key", BELT_SET_TEXT, AT(key), "", "a text field: messages of one key go together", NULL, 0,
+      0 },
+    { "size", BELT_SET_INT, AT(size), "10000", "a batch is cut at so many messages", NULL, 1,
+      1 << 30 },
+    { "bytes", BELT_SET_SIZE, AT(bytes), "256KiB", "or at so many bytes", NULL, 1, 1 << 30 },
+    { "timeout", BELT_SET_TIME, AT(timeout), "1s", "or so long after its first message", NULL, 0,
+      0 },
+    { "memory", BELT_SET_SIZE, AT(memory), "4MiB", "for open batches and those on their way", NULL,
+      MEMORY_LEAST, INT64_MAX },
+    { "concurrency", BELT_SET_INT, AT(concurrency), "1", "instances; each key belongs to one", NULL,
+      1, 256 },
+    { "order", BELT_SET_CHOICE, AT(order), "input", "input: as in the source; any: as they come",
+      "input|any", 0, 0 },
+    { "blocking", BELT_SET_BOOL, AT(blocking), "false", "the sink may wait: a lane of its own",
+      NULL, 0, 0 },
+    { "sink", BELT_SET_TREE, AT(sink), "", "where batches go: { NAME: { ... } }", NULL, 0, 0 },
+    { "aggregate", BELT_SET_TREE, AT(aggregate), "", "fold messages instead of passing them on",
+      NULL, 0, 0 },
+    { 0 },
+};
+
+static const char *const sink_also[] = { "format", NULL };
+
+/* ---- names ------------------------------------------------------------------ */
+
+static bool is_name(const char *name)
+{
+    return *name >= 'a' && *name <= 'z' &&
+           strspn(name, "abcdefghijklmnopqrstuvwxyz0123456789_") == strlen(name);
+}
+
+static int name_batcher(struct belt_builder *b, const struct belt_node *node, const char *name,
+                        const char *path, struct belt_error *err)
+{
+    struct belt_spec *spec = b->spec;
+    if (spec->batchers_used == BELT_BATCHERS - 1)
+        return belt_node_error(err, node, "more than %d batchers", BELT_BATCHERS - 1);
+    struct belt_batcher_spec *batcher = &spec->batchers[spec->batchers_used];
+    if (!is_name(name) || strlen(name) >= sizeof batcher->name)
+        return belt_node_error(err, node,
+                               "'%s' is no name of a batcher: use a-z, 0-9 and _, a "
+                               "letter first",
+                               name);
+    snprintf(batcher->name, sizeof batcher->name, "%s", name);
+    snprintf(batcher->path, sizeof batcher->path, "%s", path);
+    batcher->node = node;
+    spec->batchers_used++;
+    return 0;
+}
+
+int belt_spec_name_batchers(struct belt_builder *b, struct belt_error *err)
+{
+    const struct belt_node *one = belt_node_get(b->root, "batcher");
+    const struct belt_node *many = belt_node_get(b->root, "batchers");
+    b->spec->failed = -1;
+    if (one && many)
+        return belt_node_error(err, many, "batcher and batchers: give one of them");
+    if (one)
+        return name_batcher(b, one, "batcher", "batcher", err);
+    if (many && belt_node_kind(many) != BELT_NODE_MAP)
+        return belt_node_error(err, many, "batchers is a map: batchers: { NAME: { sink: ... } }");
+    for (size_t i = 0; many && i < belt_node_count(many); i++) {
+        char path[96];
+        const char *name = belt_node_key(many, i);
+        snprintf(path, sizeof path, "batchers.%.64s", name);
+        int rc = name_batcher(b, belt_node_at(many, i), name, path, err);
+        if (rc < 0)
+            return rc;
+    }
+    return 0;
+}
+
+/* ---- settings --------------------------------------------------------------- */
+
+static int add_aggregate(struct belt_builder *b, struct belt_batcher_spec *batcher,
+                         const struct batcher_conf *conf, struct belt_error *err)
+{
+    struct belt_spec *spec = b->spec;
+    struct belt_setup setup = { .spec = spec,
+                                .node = conf->aggregate,
+                                .path = batcher->path,
+                                .columns = spec->columns,
+                                .columns_used = &spec->columns_used };
+    int rc = belt_agg_spec_new(&batcher->aggregate, conf->aggregate, &setup, err);
+    if (rc < 0)
+        return rc;
+    if (conf->concurrency != 1)
+        return belt_node_error(err, batcher->node,
+                               "an aggregate has one instance: its groups are "
+                               "combined in the processors' lanes");
+    const struct belt_column_info *infos;
+    int outputs = belt_agg_outputs(batcher->aggregate, &infos);
+    memcpy(batcher->columns + 1, infos, (size_t)outputs * sizeof *infos);
+    batcher->columns_used = outputs + 1;
+    batcher->ordered = false;
+    return 0;
+}
+
+static int add_key(struct belt_builder *b, struct belt_batcher_spec *batcher, const char *key,
+                   struct belt_error *err)
+{
+    struct belt_setup setup = { .spec = b->spec,
+                                .node = batcher->node,
+                                .path = batcher->path,
+                                .columns = batcher->columns,
+                                .columns_used = &batcher->columns_used };
+    batcher->key = -1;
+    if (!key || !*key)
+        return 0;
+    const struct belt_node *at = belt_node_get(batcher->node, "key");
+    batcher->key = belt_setup_field(&setup, at, key, err);
+    if (batcher->key < 0)
+        return batcher->key;
+    if (batcher->columns[batcher->key].type != BELT_TEXT)
+        return belt_node_error(err, at, "key: '%s' is a number; a batch key is a text field", key);
+    return batcher->aggregate ? belt_node_error(err, at, "an aggregate has no batch key") : 0;
+}
+
+static int add_format(struct belt_builder *b, struct belt_batcher_spec *batcher,
+                      const char *fallback, struct belt_error *err)
+{
+    const struct belt_node *node = belt_node_get(batcher->sink.node, "format");
+    struct belt_node *made;
+    char path[128];
+    if (!node) {
+        int rc = belt_yaml_value(b->tree, fallback, belt_node_place(batcher->node), 1, &made, err);
+        if (rc < 0)
+            return rc;
+        node = made;
+    }
+    snprintf(path, sizeof path, "%s.sink.format", batcher->path);
+    int rc = belt_use_part(b, &batcher->format, BELT_FORMAT, node, path, NULL, err);
+    if (rc == 0)
+        rc = belt_use_prepare(b, &batcher->format, batcher->columns, &batcher->columns_used, false,
+                              err);
+    if (rc < 0)
+        return rc;
+    const struct belt_format *format =
+        (const struct belt_format *)(const void *)batcher->format.part;
+    if (format->header)
+        batcher->header_size =
+            format->header(batcher->format.conf, batcher->header, sizeof batcher->header);
+    return 0;
+}
+
+/* What every batcher has; `columns` are those of the messages it is sent. */
+static int add_batcher(struct belt_builder *b, struct belt_batcher_spec *batcher,
+                       const char *format, struct belt_error *err)
+{
+    struct batcher_conf conf = { 0 };
+    struct belt_settings_in in = {
+        .table = batcher_settings, .node = batcher->node, .at = b->root, .what = batcher->path
+    };
+    int rc = belt_settings_read(&in, &conf, b->tree, err);
+    if (rc < 0)
+        return rc;
+    if (!conf.sink)
+        return belt_node_error(err, batcher->node, "%s needs a sink: sink: { NAME: { ... } }",
+                               batcher->path);
+    if (conf.bytes > conf.memory / 2)
+        return belt_node_error(err, batcher->node,
+                               "%s: batches of %llu bytes want twice as much "
+                               "memory: set memory, or smaller bytes",
+                               batcher->path, (unsigned long long)conf.bytes);
+    batcher->size = conf.size;
+    batcher->bytes = conf.bytes;
+    batcher->timeout = conf.timeout ? conf.timeout : UINT64_MAX;
+    batcher->memory = conf.memory;
+    batcher->instances = (uint32_t)conf.concurrency;
+    batcher->ordered = conf.order == 0;
+    batcher->blocking = conf.blocking;
+    char path[128];
+    snprintf(path, sizeof path, "%s.sink", batcher->path);
+    rc = conf.aggregate ? add_aggregate(b, batcher, &conf, err) : 0;
+    if (rc == 0)
+        rc = add_key(b, batcher, conf.key, err);
+    if (rc == 0)
+        rc = belt_use_part(b, &batcher->sink, BELT_SINK, conf.sink, path, sink_also, err);
+    if (rc == 0)
+        rc = belt_use_prepare(b, &batcher->sink, batcher->columns, &batcher->columns_used, false,
+                              err);
+    return rc < 0 ? rc : add_format(b, batcher, format, err);
+}
+
+/* The columns that a failed message has: dispatch.c fills them. */
+static const struct belt_column_info failed_columns[] = {
+    { "payload", BELT_TEXT, 0 },
+    { "reason", BELT_TEXT, 0 },
+    { "file", BELT_TEXT, 0 },
+    { "place", BELT_INT, 0 },
+};
+
+static int add_failed(struct belt_builder *b, struct belt_error *err)
+{
+    struct belt_spec *spec = b->spec;
+    const struct belt_node *node = belt_node_get(b->root, "failed");
+    if (!node)
+        return 0;
+    struct belt_batcher_spec *batcher = &spec->batchers[spec->batchers_used];
+    snprintf(batcher->name, sizeof batcher->name, "failed");
+    snprintf(batcher->path, sizeof batcher->path, "failed");
+    batcher->node = node;
+    memcpy(batcher->columns, failed_columns, sizeof failed_columns);
+    batcher->columns_used = 4;
+    spec->failed = spec->batchers_used;
+    int rc =
+        add_batcher(b, batcher, "{ ndjson: { columns: [file, place, reason, payload] } }", err);
+    if (rc == 0 && batcher->aggregate)
+        return belt_node_error(err, node, "failed messages cannot be aggregated");
+    batcher->ordered = false;
+    batcher->instances = 1;
+    return rc;
+}
+
+int belt_spec_add_batchers(struct belt_builder *b, struct belt_error *err)
+{
+    struct belt_spec *spec = b->spec;
+    for (int i = 0; i < spec->batchers_used; i++) {
+        struct belt_batcher_spec *batcher = &spec->batchers[i];
+        memcpy(batcher->columns, spec->columns, sizeof spec->columns);
+        batcher->columns_used = spec->columns_used;
+        int rc = add_batcher(b, batcher, "lines", err);
+        if (rc < 0)
+            return rc;
+    }
+    return add_failed(b, err);
+}

@@ -1,0 +1,130 @@
+/* What a pipeline is told to be: the configuration tree checked against the
+ * parts' tables. Made by belt_spec_new() without opening anything, read-only
+ * afterwards; the run (stage_priv.h) is built from it. */
+#ifndef BELT_SPEC_PRIV_H
+#define BELT_SPEC_PRIV_H
+
+#include "core/part.h"
+#include "core/tree_priv.h"
+
+#define BELT_STEPS 32
+#define BELT_BATCHERS 16 /* the `failed` one included */
+#define BELT_HEADER 4096 /* bytes of a format's header */
+
+struct belt_agg_spec;
+struct belt_registry;
+
+/* One part in its place: its settings read, its names resolved. */
+struct belt_use {
+    const struct belt_part *part;
+    void *conf;
+    const struct belt_node *node;
+    char path[96];
+    bool opened;
+};
+
+struct belt_batcher_spec {
+    char name[64];
+    char path[96];
+    const struct belt_node *node;
+    struct belt_use sink, format;
+    struct belt_agg_spec *aggregate;               /* NULL: rows pass through */
+    struct belt_column_info columns[BELT_COLUMNS]; /* what the format sees */
+    int columns_used;
+    int key;      /* column of the batch key, -1: none */
+    bool ordered; /* rows leave in the order of the input */
+    uint32_t instances;
+    int64_t size;     /* a batch is cut at so many messages, */
+    uint64_t bytes;   /* so many bytes, */
+    uint64_t timeout; /* or so long after its first message (ns) */
+    uint64_t memory;  /* arena of the open batches, bytes */
+    bool blocking;
+    char header[BELT_HEADER];
+    size_t header_size;
+};
+
+enum belt_isolation { BELT_ISOLATION_THREAD, BELT_ISOLATION_PROCESS };
+
+struct belt_spec {
+    char name[64];
+    struct belt_use source;
+    uint32_t source_limit; /* most instances that the source allows, 0: any */
+    uint32_t source_instances, processor_instances; /* 0: as the planner likes */
+    uint32_t slab, slabs;                           /* the source's arena, per instance */
+    struct belt_use steps[BELT_STEPS];
+    int steps_used;
+    struct belt_column_info columns[BELT_COLUMNS];
+    int columns_used;
+    struct belt_batcher_spec batchers[BELT_BATCHERS];
+    int batchers_used;    /* user's batchers */
+    int failed;           /* index of the batcher for failed messages, -1: none */
+    int isolation;        /* enum belt_isolation */
+    int64_t max_attempts; /* of a message under which a worker died */
+    bool blocking;        /* the processor gets lanes of its own */
+    uint64_t drain;       /* ns */
+    int64_t fail_limit;   /* stop early beyond so many failures; -1: never */
+    struct {
+        const char *cpus, *backend;
+        int fuse, wait; /* choices, see spec.c */
+        bool wait_by_hand;
+        int64_t lanes;
+        const struct belt_node *pin;
+    } placement;
+};
+
+/* Both own everything they point to but the tree and the parts. */
+int belt_spec_new(struct belt_spec **out, struct belt_tree *tree,
+                  const struct belt_registry *registry, struct belt_error *err);
+void belt_spec_free(struct belt_spec *spec);
+
+/* ---- the pieces (spec.c, spec_batchers.c) ----------------------------------- */
+
+struct belt_builder {
+    struct belt_spec *spec;
+    struct belt_tree *tree;
+    const struct belt_registry *registry;
+    const struct belt_node *root;
+};
+
+/* Finds the part, makes its conf and reads its settings. `also`: keys read by others. */
+int belt_use_part(struct belt_builder *b, struct belt_use *use, enum belt_part_kind kind,
+                  const struct belt_node *node, const char *path, const char *const *also,
+                  struct belt_error *err);
+/* Runs the part's prepare() with these columns. */
+int belt_use_prepare(struct belt_builder *b, struct belt_use *use, struct belt_column_info *columns,
+                     int *columns_used, bool batchers, struct belt_error *err);
+/* The names of all batchers, before the steps that may use them. */
+int belt_spec_name_batchers(struct belt_builder *b, struct belt_error *err);
+/* Everything else about them, after the steps whose fields they use. */
+int belt_spec_add_batchers(struct belt_builder *b, struct belt_error *err);
+
+/* ---- parts by name (registry.c) --------------------------------------------- */
+
+int belt_registry_new(struct belt_registry **out, struct belt_error *err);
+void belt_registry_free(struct belt_registry *registry);
+int belt_registry_add(struct belt_registry *registry, const struct belt_part *part,
+                      struct belt_error *err);
+/* Loads a plugin and adds the parts that it exports. */
+int belt_registry_plugin(struct belt_registry *registry, const struct belt_node *at,
+                         struct belt_error *err);
+const struct belt_part *belt_registry_find(const struct belt_registry *registry,
+                                           enum belt_part_kind kind, const char *name);
+const struct belt_part *belt_registry_at(const struct belt_registry *registry, size_t i);
+/* The part named by a map of one key, `{ file: {...} }`, or by a scalar, `null`. */
+int belt_registry_pick(const struct belt_registry *registry, enum belt_part_kind kind,
+                       const struct belt_node *node, const char *what,
+                       const struct belt_part **part, const struct belt_node **settings,
+                       struct belt_error *err);
+
+/* ---- the chain as prepare() sees it (setup.c) ------------------------------- */
+
+struct belt_setup {
+    struct belt_spec *spec;
+    const struct belt_node *node;
+    const char *path;
+    struct belt_column_info *columns; /* of the messages at this point */
+    int *columns_used;
+    bool batchers; /* whether batchers may be named here */
+};
+
+#endif

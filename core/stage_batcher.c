@@ -1,0 +1,276 @@
+/* The batcher stage: rows into open batches, batches to the sink, tickets of
+ * what the sink took to the ledgers. The sink comes first in every turn. */
+#include <errno.h>
+#include <string.h>
+
+#include "core/aggregate_priv.h"
+#include "core/run_priv.h"
+
+static struct belt_batcher_stage *batcher_of(struct belt_stage *stage)
+{
+    return (struct belt_batcher_stage *)(void *)stage;
+}
+
+static int batcher_init(struct belt_stage *stage, struct belt_error *err)
+{
+    struct belt_batcher_stage *b = batcher_of(stage);
+    const struct belt_use *use = &b->spec->sink;
+    return use->part->init ? use->part->init(b->state, use->conf, &b->in, err) : 0;
+}
+
+static void batcher_fini(struct belt_stage *stage)
+{
+    struct belt_batcher_stage *b = batcher_of(stage);
+    if (!stage->ended) {
+        struct belt_error ignored; /* the run has failed or was cut off: that is reported */
+        if (b->sink->finish && !b->finished)
+            b->sink->finish(b->state, false, &ignored);
+    }
+    if (b->spec->sink.part->fini)
+        b->spec->sink.part->fini(b->state, b->spec->sink.conf);
+}
+
+static int batcher_fd(struct belt_stage *stage)
+{
+    struct belt_batcher_stage *b = batcher_of(stage);
+    return b->sink->fd ? b->sink->fd(b->state) : -1;
+}
+
+static uint64_t batcher_deadline(const struct belt_stage *stage)
+{
+    const struct belt_batcher_stage *b = (const struct belt_batcher_stage *)(const void *)stage;
+    return belt_batches_next_deadline(b->batches);
+}
+
+/* ---- batches ---------------------------------------------------------------- */
+
+static void remember_sink_failure(struct belt_batcher_stage *b, int code, const char *reason,
+                                  uint32_t count)
+{
+    belt_count(&b->stage.stats.failed, count);
+    if (!b->failures++)
+        snprintf(b->failure.reason, sizeof b->failure.reason, "%s", reason);
+    /* Nobody reads what we write, or nobody is left to take failed messages: going
+     * on would only fail the rest. */
+    if (code == -EPIPE || b->failed)
+        belt_error_set(&b->sink_error, code, "%s: %s", b->spec->path, reason);
+}
+
+void belt_batch_done(struct belt_batch *batch, int code, const char *reason)
+{
+    struct belt_open_batch *open = belt_open_batch_of(batch);
+    struct belt_batcher_stage *b = open->owner;
+    struct belt_engine_run *run = b->stage.run;
+    bool failed = code < 0 || b->failed;
+    if (code < 0)
+        remember_sink_failure(b, code, reason ? reason : "the sink gave no reason", batch->count);
+    for (uint32_t r = 0; r < open->run_count; r++) {
+        const struct belt_run *run_of = &open->runs[r];
+        if (!run_of->mask)
+            continue;
+        struct belt_ledger *ledger = belt_run_ledger(run, run_of->word);
+        if (failed)
+            belt_ledger_fail(ledger, BELT_RUN_WORD(run_of->word), run_of->mask);
+        else
+            belt_ledger_settle(ledger, BELT_RUN_WORD(run_of->word), run_of->mask);
+    }
+    belt_batches_give_back(b->batches, open);
+    for (uint32_t s = 0; s < run->sources_used; s++)
+        if (run->sources[s].stage.lane != b->stage.lane)
+            belt_lane_wake(run->sources[s].stage.lane);
+}
+
+static void count_batch(struct belt_batcher_stage *b, const struct belt_batch *batch)
+{
+    struct belt_stats *stats = &b->stage.stats;
+    uint64_t *const by_trigger[] = {
+        [BELT_TRIGGER_SIZE] = &stats->batches_size,
+        [BELT_TRIGGER_BYTES] = &stats->batches_bytes,
+        [BELT_TRIGGER_TIMEOUT] = &stats->batches_timeout,
+        [BELT_TRIGGER_END] = &stats->batches_end,
+        [BELT_TRIGGER_PRESSURE] = &stats->batches_pressure,
+    };
+    belt_count(by_trigger[batch->trigger], 1);
+    belt_count(&stats->batches, 1);
+    belt_count(&stats->messages, batch->count);
+    belt_count(&stats->bytes, batch->bytes_size);
+}
+
+static bool hand_over(struct belt_batcher_stage *b, struct belt_open_batch *open)
+{
+    if (!open)
+        return false;
+    struct belt_error err = { 0 };
+    count_batch(b, &open->batch);
+    int rc = b->sink->batch(b->state, &open->batch, &err);
+    if (rc != BELT_PENDING)
+        belt_batch_done(&open->batch, rc, err.text);
+    return true;
+}
+
+bool belt_batcher_make_room(struct belt_batcher_stage *b)
+{
+    return hand_over(b, belt_batches_oldest(b->batches));
+}
+
+/* What is due for the sink. True when anything moved. */
+static bool serve_sink(struct belt_batcher_stage *b, uint64_t now)
+{
+    bool moved = b->sink->poll && b->sink->poll(b->state) > 0;
+    while (hand_over(b, belt_batches_full(b->batches)))
+        moved = true;
+    while (hand_over(b, belt_batches_due(b->batches, now)))
+        moved = true;
+    if (belt_load_relaxed32(&b->stage.run->pressure) && belt_batcher_make_room(b))
+        moved = true;
+    return moved;
+}
+
+/* ---- rows ------------------------------------------------------------------- */
+
+/* Rows from `row` on that have the key of `row`: they go together. */
+static uint32_t same_keys(const struct belt_row_frame *frame, uint32_t row)
+{
+    uint32_t end = row + 1;
+    struct belt_span key = frame->keys[row];
+    while (end < frame->count && frame->keys[end].at == key.at && frame->keys[end].size == key.size)
+        end++;
+    return end - row;
+}
+
+/* Moves on rows of the frame; false: no room, and nothing to cut for it. */
+static bool take_rows(struct belt_batcher_stage *b, struct belt_row_in *in,
+                      struct belt_row_frame *frame, uint64_t now)
+{
+    while (in->row < frame->count) {
+        struct belt_span key = frame->keys[in->row];
+        struct belt_rows rows = {
+            .base = frame->data,
+            .spans = frame->rows + in->row,
+            .count = same_keys(frame, in->row),
+            .runs = frame->runs + in->run,
+            .run_count = frame->runs_used - in->run,
+        };
+        in->row += belt_batch_add_many(b->batches, frame->data + key.at, key.size,
+                                       frame->hashes[in->row], &rows, now);
+        in->run = (uint32_t)(rows.runs - frame->runs);
+        if (rows.count && !belt_batcher_make_room(b))
+            return false;
+        while (hand_over(b, belt_batches_full(b->batches)))
+            ;
+    }
+    return true;
+}
+
+/* In order: the edge whose head continues the chunk in hand. A chunk that nobody
+ * will send any more (a source was stopped) is skipped once every edge shows a
+ * later one or has ended. */
+static struct belt_row_in *next_ordered(struct belt_batcher_stage *b)
+{
+    uint64_t lowest = UINT64_MAX;
+    struct belt_row_in *best = NULL;
+    bool all_seen = true;
+    for (uint32_t i = 0; i < b->ins_used; i++) {
+        const struct belt_row_frame *frame = belt_row_in_peek(&b->ins[i]);
+        if (frame && frame->chunk <= b->chunk)
+            return &b->ins[i];
+        if (!frame && !belt_rx_ended(&b->ins[i].rx))
+            all_seen = false;
+        if (frame && frame->chunk < lowest) {
+            lowest = frame->chunk;
+            best = &b->ins[i];
+        }
+    }
+    if (!all_seen || !best)
+        return NULL;
+    b->chunk = lowest;
+    return best;
+}
+
+static struct belt_row_in *next_any(struct belt_batcher_stage *b)
+{
+    for (uint32_t i = 0; i < b->ins_used; i++) {
+        struct belt_row_in *in = &b->ins[(b->turn + i) % b->ins_used];
+        /* Results of a later epoch wait until all edges have reached it. */
+        if (b->total && in->epoch > b->epoch)
+            continue;
+        if (belt_row_in_peek(in)) {
+            b->turn += i + 1;
+            return in;
+        }
+    }
+    return NULL;
+}
+
+static bool inputs_ended(struct belt_batcher_stage *b)
+{
+    for (uint32_t i = 0; i < b->ins_used; i++)
+        if (!belt_rx_ended(&b->ins[i].rx))
+            return false;
+    return true;
+}
+
+static enum belt_turn take_frame(struct belt_batcher_stage *b, struct belt_row_in *in, uint64_t now,
+                                 struct belt_error *err)
+{
+    struct belt_row_frame *frame = belt_row_in_peek(in);
+    if (b->total) {
+        if (belt_total_take(b, in, frame, err) < 0)
+            return BELT_TURN_FAILED;
+    } else if (!take_rows(b, in, frame, now)) {
+        return BELT_TURN_OUT;
+    }
+    if (frame->flags & BELT_LAST_OF_CHUNK)
+        b->chunk = frame->chunk + 1;
+    belt_count(&b->stage.stats.frames, 1);
+    belt_row_in_release(in);
+    return BELT_TURN_BUSY;
+}
+
+/* All rows are in batches: the last ones go, then the sink finishes. */
+static enum belt_turn finish(struct belt_batcher_stage *b, struct belt_error *err)
+{
+    bool moved = false;
+    while (hand_over(b, belt_batches_any(b->batches)))
+        moved = true;
+    if (moved)
+        return BELT_TURN_BUSY;
+    if (belt_batches_count_open(b->batches) || belt_batches_count_in_flight(b->batches))
+        return BELT_TURN_IN;
+    bool complete = !belt_load_relaxed32(&b->stage.run->incomplete);
+    b->finished = true;
+    if (b->sink->finish && b->sink->finish(b->state, complete, err) < 0)
+        return BELT_TURN_FAILED;
+    return BELT_TURN_ENDED;
+}
+
+static enum belt_turn batcher_turn(struct belt_stage *stage, uint64_t now, struct belt_error *err)
+{
+    struct belt_batcher_stage *b = batcher_of(stage);
+    bool moved = serve_sink(b, now);
+    if (b->sink_error.code) {
+        *err = b->sink_error;
+        return BELT_TURN_FAILED;
+    }
+    enum belt_turn outcome = BELT_TURN_IN;
+    struct belt_row_in *in;
+    if (b->emitting)
+        outcome = belt_total_emit(b, now, err);
+    else if ((in = b->spec->ordered ? next_ordered(b) : next_any(b)))
+        outcome = take_frame(b, in, now, err);
+    else if (b->total && belt_total_due(b, inputs_ended(b)))
+        outcome = BELT_TURN_BUSY;
+    else if (inputs_ended(b))
+        outcome = finish(b, err);
+    bool waits = outcome == BELT_TURN_IN || outcome == BELT_TURN_OUT;
+    return moved && waits ? BELT_TURN_BUSY : outcome;
+}
+
+const struct belt_stage_kind belt_batcher_kind = {
+    .name = "batcher",
+    .init = batcher_init,
+    .turn = batcher_turn,
+    .fini = batcher_fini,
+    .deadline = batcher_deadline,
+    .fd = batcher_fd,
+};

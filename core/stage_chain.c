@@ -1,0 +1,243 @@
+/* The processor stage: takes a frame, runs the chain of steps over it, hands
+ * what came out to the batchers, releases the frame. One frame a turn. */
+#include <errno.h>
+#include <string.h>
+
+#include "core/aggregate_priv.h"
+#include "core/run_priv.h"
+#include "core/worker_priv.h"
+
+static struct belt_chain_stage *chain_of(struct belt_stage *stage)
+{
+    return (struct belt_chain_stage *)(void *)stage;
+}
+
+static int chain_init(struct belt_stage *stage, struct belt_error *err)
+{
+    struct belt_chain_stage *chain = chain_of(stage);
+    if (chain->worker)
+        return belt_worker_start(chain->worker, err);
+    return belt_steps_init(stage->run->spec, chain->states, &chain->steps_ready, stage->index,
+                           stage->run->chains_used, err);
+}
+
+static void chain_fini(struct belt_stage *stage)
+{
+    struct belt_chain_stage *chain = chain_of(stage);
+    if (chain->worker)
+        belt_worker_stop(chain->worker);
+    else
+        belt_steps_fini(stage->run->spec, chain->states, &chain->steps_ready);
+}
+
+/* ---- input ------------------------------------------------------------------ */
+
+/* Whose frame is next; with one intake there is no choice. Several are only
+ * there when order does not matter (build.c): round robin. */
+static struct belt_intake *next_intake(struct belt_chain_stage *chain)
+{
+    for (uint32_t i = 0; i < chain->intakes_used; i++) {
+        struct belt_intake *intake = &chain->intakes[(chain->turn + i) % chain->intakes_used];
+        if (belt_intake_peek(intake)) {
+            chain->turn += i + 1;
+            return intake;
+        }
+    }
+    return NULL;
+}
+
+static bool all_ended(struct belt_chain_stage *chain)
+{
+    for (uint32_t i = 0; i < chain->intakes_used; i++)
+        if (!belt_intake_ended(&chain->intakes[i]))
+            return false;
+    return true;
+}
+
+static void load_frame(struct belt_chain_stage *chain, uint64_t now)
+{
+    struct belt_input_frame *frame = chain->frame;
+    const char *base = (const char *)chain->stage.run->region.base + frame->base;
+    belt_engine_load(&chain->engine, base, frame->spans, frame->count, frame->failed,
+                     frame->failed_reason, now);
+    chain->segments[0] = (struct belt_segment){ 0, frame->count, 0 };
+    chain->segments_used = 1;
+    struct belt_stats *stats = &chain->stage.stats;
+    belt_count(&stats->messages, frame->count);
+    belt_count(&stats->frames, 1);
+}
+
+/* False: without room downstream; the rest is done in a later turn. */
+static int run_frame(struct belt_chain_stage *chain, struct belt_error *err)
+{
+    for (;;) {
+        if (chain->dispatching) {
+            if (!belt_dispatch_rows(chain))
+                return 0;
+            chain->dispatching = false;
+        }
+        if (!chain->segments_used)
+            return belt_dispatch_mark(chain);
+        struct belt_segment segment = chain->segments[--chain->segments_used];
+        belt_engine_fresh_room(&chain->engine, segment.first);
+        segment = belt_segment_run(chain->stage.run->spec, chain->states, &chain->engine, segment,
+                                   true, chain->segments, &chain->segments_used);
+        int rc = belt_dispatch_begin(chain, segment.first, segment.end, err);
+        if (rc < 0)
+            return rc;
+        chain->dispatching = true;
+    }
+}
+
+/* ---- turns ------------------------------------------------------------------ */
+
+static uint64_t every(const struct belt_chain_stage *chain)
+{
+    uint64_t shortest = 0;
+    for (int o = 0; o < chain->outlets_used; o++) {
+        const struct belt_agg_spec *aggregate = chain->outlets[o].batcher->aggregate;
+        uint64_t t = aggregate ? belt_agg_every(aggregate) : 0;
+        if (t && (!shortest || t < shortest))
+            shortest = t;
+    }
+    return shortest;
+}
+
+/* True when an epoch is over and its partial tables still have to go. */
+static bool epoch_due(struct belt_chain_stage *chain, uint64_t now, uint64_t *epoch)
+{
+    uint64_t t = every(chain), started = chain->stage.run->started_ns;
+    *epoch = t && now > started ? (now - started) / t : 0;
+    return *epoch > chain->epoch;
+}
+
+static void close_outlets(struct belt_chain_stage *chain)
+{
+    for (int o = 0; o < chain->outlets_used; o++)
+        for (uint32_t i = 0; i < chain->outlets[o].batcher->instances; i++) {
+            belt_close(&chain->outlets[o].outs[i].tx);
+            belt_lane_wake(chain->outlets[o].outs[i].reader);
+        }
+}
+
+static enum belt_turn no_input(struct belt_chain_stage *chain)
+{
+    belt_dispatch_flush(chain);
+    if (!all_ended(chain))
+        return BELT_TURN_IN;
+    if (!belt_dispatch_partials(chain, UINT64_MAX))
+        return BELT_TURN_OUT;
+    for (int o = 0; o < chain->outlets_used; o++)
+        for (uint32_t i = 0; i < chain->outlets[o].batcher->instances; i++)
+            if (chain->outlets[o].outs[i].open)
+                return BELT_TURN_OUT;
+    close_outlets(chain);
+    return BELT_TURN_ENDED;
+}
+
+/* Input frames that the source has published so far. */
+static uint64_t published(const struct belt_chain_stage *chain)
+{
+    return belt_load_acquire(&chain->intakes[0].rx.ring->published);
+}
+
+/* isolation: process. The steps ran elsewhere: take what they made of a frame. */
+static enum belt_turn take_result(struct belt_chain_stage *chain, uint64_t now,
+                                  struct belt_error *err)
+{
+    struct belt_worker *worker = chain->worker;
+    belt_worker_tell(worker, published(chain));
+    chain->result = belt_worker_peek(worker);
+    if (chain->result) {
+        chain->from = &chain->intakes[0];
+        chain->frame = belt_intake_peek(chain->from);
+        belt_engine_adopt(&chain->engine, chain->result, chain->stage.run->region.base,
+                          chain->frame->count, now);
+        if (!chain->result->first) {
+            belt_count(&chain->stage.stats.messages, chain->frame->count);
+            belt_count(&chain->stage.stats.frames, 1);
+        }
+        int rc = belt_dispatch_begin(chain, chain->result->first, chain->result->end, err);
+        chain->dispatching = true;
+        return rc < 0 ? BELT_TURN_FAILED : BELT_TURN_BUSY;
+    }
+    if (!belt_intake_peek(&chain->intakes[0]))
+        return no_input(chain);
+    int rc = belt_worker_watch(worker, err);
+    belt_store_relaxed(&chain->stage.stats.restarts, worker->restarts);
+    belt_store_relaxed(&chain->stage.stats.attempts, worker->attempts);
+    return rc < 0 ? BELT_TURN_FAILED : rc ? BELT_TURN_BUSY : BELT_TURN_IN;
+}
+
+static enum belt_turn finish_result(struct belt_chain_stage *chain)
+{
+    bool last = chain->result->flags & BELT_LAST_PART;
+    if (!belt_dispatch_rows(chain) || (last && !belt_dispatch_mark(chain)))
+        return BELT_TURN_OUT;
+    chain->frame = NULL;
+    chain->dispatching = false;
+    belt_worker_release(chain->worker);
+    chain->result = NULL;
+    if (last)
+        belt_intake_release(chain->from);
+    return BELT_TURN_BUSY;
+}
+
+static enum belt_turn worker_turn(struct belt_chain_stage *chain, uint64_t now,
+                                  struct belt_error *err)
+{
+    if (!chain->result) {
+        enum belt_turn outcome = take_result(chain, now, err);
+        if (!chain->result || outcome == BELT_TURN_FAILED)
+            return outcome;
+    }
+    return finish_result(chain);
+}
+
+static int chain_fd(struct belt_stage *stage)
+{
+    struct belt_chain_stage *chain = chain_of(stage);
+    return chain->worker ? chain->worker->pidfd : -1;
+}
+
+static enum belt_turn chain_turn(struct belt_stage *stage, uint64_t now, struct belt_error *err)
+{
+    struct belt_chain_stage *chain = chain_of(stage);
+    uint64_t epoch;
+    if (!chain->frame && epoch_due(chain, now, &epoch)) {
+        if (!belt_dispatch_partials(chain, epoch))
+            return BELT_TURN_OUT;
+        chain->epoch = epoch;
+    }
+    if (chain->worker)
+        return worker_turn(chain, now, err);
+    if (!chain->frame) {
+        chain->from = next_intake(chain);
+        if (!chain->from)
+            return no_input(chain);
+        chain->frame = belt_intake_peek(chain->from);
+        load_frame(chain, now);
+    }
+    int rc = run_frame(chain, err);
+    if (rc <= 0)
+        return rc < 0 ? BELT_TURN_FAILED : BELT_TURN_OUT;
+    chain->frame = NULL;
+    belt_intake_release(chain->from);
+    return BELT_TURN_BUSY;
+}
+
+static uint64_t chain_deadline(const struct belt_stage *stage)
+{
+    const struct belt_chain_stage *chain = (const struct belt_chain_stage *)(const void *)stage;
+    uint64_t t = every(chain);
+    return t ? stage->run->started_ns + (chain->epoch + 1) * t : UINT64_MAX;
+}
+
+const struct belt_stage_kind belt_chain_kind = {
+    .name = "processor",
+    .init = chain_init,
+    .turn = chain_turn,
+    .fini = chain_fini,
+    .deadline = chain_deadline,
+    .fd = chain_fd,
+};

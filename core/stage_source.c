@@ -1,0 +1,149 @@
+/* The source stage: gives frames to its part to fill, tickets to the records,
+ * and slabs back to the part when all their frames are released. */
+#include <errno.h>
+#include <string.h>
+
+#include "core/run_priv.h"
+
+static struct belt_source_stage *source_of(struct belt_stage *stage)
+{
+    return (struct belt_source_stage *)(void *)stage;
+}
+
+static int source_init(struct belt_stage *stage, struct belt_error *err)
+{
+    struct belt_source_stage *s = source_of(stage);
+    const struct belt_use *use = &stage->run->spec->source;
+    return use->part->init ? use->part->init(s->state, use->conf, &s->in, err) : 0;
+}
+
+static void source_fini(struct belt_stage *stage)
+{
+    struct belt_source_stage *s = source_of(stage);
+    const struct belt_use *use = &stage->run->spec->source;
+    if (use->part->fini)
+        use->part->fini(s->state, use->conf);
+}
+
+static int source_fd(struct belt_stage *stage)
+{
+    struct belt_source_stage *s = source_of(stage);
+    return s->part->fd && !s->finished ? s->part->fd(s->state) : -1;
+}
+
+static void recycle(struct belt_source_stage *s)
+{
+    const struct belt_input_frame *frame;
+    for (uint32_t f = 0; f < s->feeds_used; f++)
+        while ((frame = belt_feed_reclaim(&s->feeds[f]))) {
+            uint32_t slab = frame->slab;
+            s->slab_frames[slab]--;
+            s->slab_closed[slab] |= (frame->flags & BELT_LAST_OF_SLAB) != 0;
+            if (s->slab_frames[slab] || !s->slab_closed[slab])
+                continue;
+            s->slab_closed[slab] = false;
+            if (s->part->recycle)
+                s->part->recycle(s->state, slab);
+        }
+}
+
+/* Without a ticket nothing can be read until something settles, and what is
+ * unsettled may lie in batches that wait for more: ask for them to be cut. */
+static bool has_tickets(struct belt_source_stage *s)
+{
+    struct belt_engine_run *run = s->stage.run;
+    bool enough = belt_ledger_room(&s->ledger) >= BELT_WORDS;
+    if (!enough)
+        belt_count(&s->stage.stats.ledger_full, 1);
+    if (enough == s->starved) {
+        s->starved = !enough;
+        belt_fetch_add32(&run->pressure, enough ? UINT32_MAX : 1);
+        if (!enough)
+            belt_run_wake(run);
+    }
+    return enough;
+}
+
+static void publish(struct belt_source_stage *s, struct belt_feed *feed,
+                    const struct belt_fill *fill, uint32_t count)
+{
+    struct belt_input_frame *frame = feed->claimed;
+    frame->count = count;
+    frame->flags = (fill->last_of_chunk ? BELT_LAST_OF_CHUNK : 0) |
+                   (fill->last_of_slab ? BELT_LAST_OF_SLAB : 0);
+    frame->chunk = fill->chunk;
+    frame->word = (uint64_t)s->stage.index << 48 | belt_ledger_issue(&s->ledger, count);
+    frame->base = (uint64_t)(fill->base - (const char *)s->stage.run->region.base);
+    frame->slab = fill->slab;
+    frame->file = fill->file;
+    frame->place = fill->place;
+    memcpy(frame->failed, fill->failed, sizeof frame->failed);
+    frame->failed_reason = fill->failed_reason;
+    s->slab_frames[fill->slab]++;
+    belt_feed_publish(feed);
+    if (fill->last_of_chunk)
+        s->feed = (s->feed + 1) % s->feeds_used;
+    uint64_t bytes = 0;
+    if (count)
+        bytes = (uint64_t)frame->spans[count - 1].at + frame->spans[count - 1].size -
+                frame->spans[0].at;
+    belt_count(&s->stage.stats.messages, count);
+    belt_count(&s->stage.stats.bytes, bytes);
+    belt_count(&s->stage.stats.frames, 1);
+}
+
+static void finish(struct belt_source_stage *s)
+{
+    s->finished = true;
+    if (s->stopping)
+        belt_store_release32(&s->stage.run->incomplete, 1);
+    for (uint32_t f = 0; f < s->feeds_used; f++) {
+        belt_close(&s->feeds[f].tx);
+        for (uint32_t r = 0; r < s->feeds[f].readers_used; r++)
+            belt_lane_wake(s->feeds[f].readers[r]);
+    }
+}
+
+/* The end is reached when all that was read is settled: only then is there
+ * nothing left to acknowledge. */
+static enum belt_turn rest(struct belt_source_stage *s)
+{
+    return s->ledger.low == s->ledger.next ? BELT_TURN_ENDED : BELT_TURN_IN;
+}
+
+static enum belt_turn source_turn(struct belt_stage *stage, uint64_t now, struct belt_error *err)
+{
+    struct belt_source_stage *s = source_of(stage);
+    (void)now;
+    recycle(s);
+    belt_ledger_free(&s->ledger);
+    if (s->finished)
+        return rest(s);
+    if (belt_run_stopping(stage->run) && !s->stopping) {
+        s->stopping = true;
+        if (s->part->stop)
+            s->part->stop(s->state);
+    }
+    struct belt_feed *feed = &s->feeds[s->feed];
+    if (!has_tickets(s) || !belt_feed_claim(feed))
+        return BELT_TURN_OUT;
+    struct belt_fill fill = { .size = sizeof fill, .spans = feed->claimed->spans };
+    int count = s->part->fill(s->state, &fill, err);
+    if (count == BELT_FILL_IDLE)
+        return BELT_TURN_IN;
+    if (count == BELT_FILL_ERROR)
+        return BELT_TURN_FAILED;
+    if (count == BELT_FILL_END)
+        finish(s);
+    else
+        publish(s, feed, &fill, (uint32_t)count);
+    return BELT_TURN_BUSY;
+}
+
+const struct belt_stage_kind belt_source_kind = {
+    .name = "source",
+    .init = source_init,
+    .turn = source_turn,
+    .fini = source_fini,
+    .fd = source_fd,
+};

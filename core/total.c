@@ -1,0 +1,85 @@
+/* The merged side of an aggregate: partial tables come in as blobs, and when all
+ * edges have sent theirs (of an epoch, or the last), rows go out as batches. */
+#include <errno.h>
+#include <string.h>
+
+#include "core/aggregate_priv.h"
+#include "core/run_priv.h"
+
+int belt_total_take(struct belt_batcher_stage *b, struct belt_row_in *in,
+                    const struct belt_row_frame *frame, struct belt_error *err)
+{
+    int rc = belt_agg_merge(b->total, frame->data, frame->bytes);
+    if (rc < 0)
+        return belt_error_set(err, rc, "%s: merging groups: %s: raise aggregate.max_keys",
+                              b->spec->path, strerror(-rc));
+    if (frame->flags & BELT_EPOCH)
+        in->epoch = frame->epoch;
+    return 0;
+}
+
+/* Groups of a source that will be read again from its start are not given out
+ * half: the file they would replace is the better answer. */
+static bool may_emit(const struct belt_batcher_stage *b)
+{
+    const struct belt_engine_run *run = b->stage.run;
+    const struct belt_source *source =
+        (const struct belt_source *)(const void *)run->spec->source.part;
+    bool complete = !belt_load_relaxed32(&run->incomplete);
+    return complete || belt_agg_every(b->spec->aggregate) || !source->rewinds;
+}
+
+bool belt_total_due(struct belt_batcher_stage *b, bool ended)
+{
+    uint64_t reached = UINT64_MAX;
+    for (uint32_t i = 0; i < b->ins_used; i++)
+        if (b->ins[i].epoch < reached)
+            reached = b->ins[i].epoch;
+    if (reached == b->epoch || (reached == UINT64_MAX && !ended))
+        return false;
+    b->epoch = reached;
+    b->emit_at = 0;
+    b->emitting = may_emit(b);
+    b->sorted = false;
+    return true;
+}
+
+/* True when the row found its place in a batch. */
+static bool emit_row(struct belt_batcher_stage *b, const struct belt_view *view, uint32_t i,
+                     uint64_t now)
+{
+    const struct belt_format *format =
+        (const struct belt_format *)(const void *)b->spec->format.part;
+    size_t bound = format->bound(b->spec->format.conf, view, i);
+    char *room;
+    /* A row may scribble over BELT_PAD bytes behind its end. */
+    uint32_t most = (uint32_t)bound + BELT_PAD;
+    while (!(room = belt_batch_room(b->batches, "", 0, 0, most, now)))
+        if (!belt_batcher_make_room(b))
+            return false;
+    size_t size = format->row(b->spec->format.conf, view, i, room);
+    belt_batch_add(b->batches, (uint32_t)size, 0, 0); /* no ticket: its messages are settled */
+    return true;
+}
+
+enum belt_turn belt_total_emit(struct belt_batcher_stage *b, uint64_t now, struct belt_error *err)
+{
+    struct belt_view view = { .now = now };
+    if (!b->sorted) {
+        if (belt_agg_sort(b->total, err) < 0)
+            return BELT_TURN_FAILED;
+        b->sorted = true;
+    }
+    uint32_t count = belt_agg_rows(b->total, b->emit_at, &view);
+    if (!count) {
+        belt_agg_clear(b->total);
+        b->emitting = false;
+        return BELT_TURN_BUSY;
+    }
+    for (uint32_t i = 0; i < count; i++) {
+        if (!emit_row(b, &view, i, now))
+            return i ? BELT_TURN_BUSY : BELT_TURN_OUT;
+        b->emit_at++;
+    }
+    return BELT_TURN_BUSY;
+}

@@ -1,0 +1,187 @@
+#include "core/view_priv.h"
+
+#include <string.h>
+
+#include "core/worker_priv.h"
+
+#define COLUMN_BYTES (BELT_FRAME * sizeof(uint64_t))
+
+void belt_drop_mask(struct belt_view *view, uint32_t w, uint64_t mask)
+{
+    struct belt_engine *engine = view->engine;
+    engine->live[w] &= ~mask;
+    engine->dropped[w] |= mask;
+}
+
+void belt_drop(struct belt_view *view, uint32_t i)
+{
+    belt_drop_mask(view, i / 64, UINT64_C(1) << (i % 64));
+}
+
+void belt_fail_message(struct belt_view *view, uint32_t i, const char *reason)
+{
+    struct belt_engine *engine = view->engine;
+    uint64_t bit = UINT64_C(1) << (i % 64);
+    engine->live[i / 64] &= ~bit;
+    engine->failed[i / 64] |= bit;
+    engine->any_failed = true;
+    size_t size = strnlen(reason, BELT_REASON - 1);
+    memcpy(engine->reasons[i], reason, size);
+    engine->reasons[i][size] = 0;
+}
+
+void belt_route(struct belt_view *view, uint32_t i, int batcher)
+{
+    struct belt_engine *engine = view->engine;
+    if (!engine->routed) {
+        memset(engine->batcher, 0, sizeof engine->batcher);
+        engine->routed = true;
+    }
+    engine->batcher[i] = (uint8_t)batcher;
+}
+
+uint32_t belt_room_limit(const struct belt_view *view)
+{
+    const struct belt_engine *engine = view->engine;
+    return engine->room_size / (uint32_t)(engine->steps > 1 ? engine->steps : 1);
+}
+
+char *belt_room(struct belt_view *view, uint32_t size)
+{
+    struct belt_engine *engine = view->engine;
+    if ((uint64_t)engine->room_used + size > engine->room_share)
+        return NULL;
+    char *room = engine->rooms[engine->room] + engine->room_used;
+    engine->room_used += size;
+    return room;
+}
+
+/* Copies the column's texts of the messages [from, count) that are live into
+ * the room in use, and makes it the column's base. */
+static bool adopt(struct belt_engine *engine, int column, uint32_t from)
+{
+    struct belt_column *c = &engine->columns[column];
+    struct belt_span *to = (struct belt_span *)(void *)engine->storage[column];
+    const struct belt_span *spans = c->base ? c->as.spans : NULL;
+    uint64_t need = 0;
+    for (uint32_t i = from; spans && i < engine->count; i++)
+        need += engine->live[i / 64] >> (i % 64) & 1 ? spans[i].size : 0;
+    char *room = need <= UINT32_MAX ? belt_room(&engine->view, (uint32_t)need) : NULL;
+    if (!room)
+        return false;
+    char *base = engine->rooms[engine->room];
+    for (uint32_t i = 0; i < engine->count; i++) {
+        bool live = engine->live[i / 64] >> (i % 64) & 1;
+        struct belt_span old = spans && live && i >= from ? spans[i] : (struct belt_span){ 0, 0 };
+        if (old.size)
+            memcpy(room, c->base + old.at, old.size);
+        to[i] = (struct belt_span){ (uint32_t)(room - base), old.size };
+        room += old.size;
+    }
+    c->base = base;
+    c->as.spans = to;
+    return true;
+}
+
+bool belt_put_text(struct belt_view *view, int column, uint32_t i, const char *bytes, uint32_t size)
+{
+    struct belt_engine *engine = view->engine;
+    struct belt_column *c = &engine->columns[column];
+    if (c->base != engine->rooms[engine->room] && !adopt(engine, column, view->first))
+        return false;
+    c->as.spans[i] = (struct belt_span){ (uint32_t)(bytes - c->base), size };
+    return true;
+}
+
+void belt_engine_fresh_room(struct belt_engine *engine, uint32_t from)
+{
+    if (!engine->room_used)
+        return;
+    const char *old = engine->rooms[engine->room];
+    engine->room = (engine->room + 1) % BELT_ROOMS;
+    engine->room_used = 0;
+    engine->room_share = engine->room_size;
+    for (int c = 0; c < (int)engine->view.columns_used; c++)
+        if (engine->types[c] == BELT_TEXT && engine->columns[c].base == old)
+            adopt(engine, c, from); /* fits: it is part of what fitted before */
+}
+
+size_t belt_engine_size(const struct belt_column_info *columns, int count, uint32_t room_size)
+{
+    (void)columns;
+    return (size_t)count * COLUMN_BYTES + (size_t)BELT_FRAME * BELT_REASON +
+           BELT_ROOMS * ((size_t)room_size + 2 * BELT_PAD) + 4096;
+}
+
+void belt_engine_init(struct belt_engine *engine, const struct belt_column_info *columns, int count,
+                      uint32_t room_size, int steps, char *memory)
+{
+    for (int c = 0; c < count; c++) {
+        engine->types[c] = columns[c].type;
+        engine->storage[c] = (uint64_t *)(void *)memory;
+        memory += COLUMN_BYTES;
+    }
+    engine->reasons = (char(*)[BELT_REASON])(void *)memory;
+    memory += (size_t)BELT_FRAME * BELT_REASON;
+    for (int r = 0; r < BELT_ROOMS; r++) {
+        engine->rooms[r] = memory + BELT_PAD;
+        memory += (size_t)room_size + 2 * BELT_PAD;
+    }
+    engine->room_size = engine->room_share = room_size;
+    engine->room = engine->room_used = 0;
+    engine->steps = steps;
+    engine->view = (struct belt_view){
+        .size = sizeof(struct belt_view),
+        .columns_used = (uint32_t)count,
+        .live = engine->live,
+        .columns = engine->columns,
+        .engine = engine,
+    };
+}
+
+void belt_engine_load(struct belt_engine *engine, const char *base, struct belt_span *spans,
+                      uint32_t count, const uint64_t failed[BELT_WORDS], const char *reason,
+                      uint64_t now)
+{
+    engine->count = count;
+    engine->routed = engine->any_failed = false;
+    engine->room_used = 0;
+    for (uint32_t w = 0; w < BELT_WORDS; w++) {
+        uint32_t here = count > w * 64 ? count - w * 64 : 0;
+        engine->live[w] = here >= 64 ? UINT64_MAX : (UINT64_C(1) << here) - 1;
+        engine->dropped[w] = engine->failed[w] = 0;
+    }
+    engine->columns[0].base = base;
+    engine->columns[0].as.spans = spans;
+    for (uint32_t c = 1; c < engine->view.columns_used; c++) {
+        engine->columns[c].base = NULL;
+        engine->columns[c].as.spans = (struct belt_span *)(void *)engine->storage[c];
+    }
+    engine->view.first = 0;
+    engine->view.end = count;
+    engine->view.now = now;
+    for (uint32_t w = 0; w < BELT_WORDS; w++)
+        for (uint64_t rest = failed[w]; rest; rest &= rest - 1)
+            belt_fail_message(&engine->view, w * 64 + (uint32_t)__builtin_ctzll(rest), reason);
+}
+
+void belt_engine_adopt(struct belt_engine *engine, const struct belt_result *result, char *region,
+                       uint32_t count, uint64_t now)
+{
+    engine->count = count;
+    engine->routed = result->routed;
+    engine->any_failed = result->any_failed;
+    memcpy(engine->live, result->live, sizeof engine->live);
+    memcpy(engine->dropped, result->dropped, sizeof engine->dropped);
+    memcpy(engine->failed, result->failed, sizeof engine->failed);
+    if (result->routed)
+        memcpy(engine->batcher, result->batcher, sizeof engine->batcher);
+    engine->reasons = (char(*)[BELT_REASON])(void *)(region + result->reasons);
+    for (uint32_t c = 0; c < engine->view.columns_used; c++) {
+        engine->columns[c].base = region + result->bases[c];
+        engine->columns[c].as.spans = (struct belt_span *)(void *)(region + result->values[c]);
+    }
+    engine->view.first = result->first;
+    engine->view.end = result->end;
+    engine->view.now = now;
+}

@@ -1,0 +1,50 @@
+/* The stage behind a view: what became of each message of the frame in hand,
+ * and the memory for the texts that steps make. One lane. */
+#ifndef BELT_VIEW_PRIV_H
+#define BELT_VIEW_PRIV_H
+
+#include "core/part.h"
+
+#define BELT_ROOMS 2 /* texts kept over a pause move from one to the other */
+
+struct belt_engine {
+    struct belt_view view;
+    uint32_t count; /* messages of the frame */
+    uint64_t live[BELT_WORDS], dropped[BELT_WORDS], failed[BELT_WORDS];
+    bool any_failed, routed;
+    uint8_t batcher[BELT_FRAME];  /* when routed */
+    char (*reasons)[BELT_REASON]; /* [BELT_FRAME]; pages are touched by failures only */
+    struct belt_column columns[BELT_COLUMNS];
+    uint64_t *storage[BELT_COLUMNS]; /* [BELT_FRAME] of 8 bytes each: ours */
+    enum belt_type types[BELT_COLUMNS];
+    char *rooms[BELT_ROOMS]; /* room_size bytes and BELT_PAD around */
+    uint32_t room, room_size, room_used;
+    uint32_t room_share; /* of room_size, for the step that runs */
+    int steps;           /* of the chain: each has an equal share */
+};
+
+/* The bits of word w that lie in [first, end). */
+static inline uint64_t belt_range_mask(uint32_t w, uint32_t first, uint32_t end)
+{
+    uint32_t from = first > w * 64 ? first - w * 64 : 0;
+    uint32_t to = end > w * 64 ? end - w * 64 : 0;
+    uint64_t below_to = to >= 64 ? UINT64_MAX : (UINT64_C(1) << to) - 1;
+    return from >= 64 ? 0 : below_to & (UINT64_MAX << from);
+}
+
+/* Bytes of one lane's memory for this; carved from `memory` by belt_engine_init. */
+size_t belt_engine_size(const struct belt_column_info *columns, int count, uint32_t room_size);
+void belt_engine_init(struct belt_engine *engine, const struct belt_column_info *columns, int count,
+                      uint32_t room_size, int steps, char *memory);
+/* A new frame: `spans` into `base`, `failed` already by the source. */
+void belt_engine_load(struct belt_engine *engine, const char *base, struct belt_span *spans,
+                      uint32_t count, const uint64_t failed[BELT_WORDS], const char *reason,
+                      uint64_t now);
+struct belt_result;
+/* What a worker made of a frame of `count`, in place: `region` is where it is mapped here. */
+void belt_engine_adopt(struct belt_engine *engine, const struct belt_result *result, char *region,
+                       uint32_t count, uint64_t now);
+/* Fresh room for the messages from `from` on: what the others made is forgotten. */
+void belt_engine_fresh_room(struct belt_engine *engine, uint32_t from);
+
+#endif

@@ -1,0 +1,370 @@
+/* The source `file`: records from files, pipes and standard input. */
+#include <errno.h>
+#include <fcntl.h>
+#include <glob.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "core/settings_priv.h"
+#include "io/source_file_priv.h"
+#include "rings/atomic.h"
+
+#define GLOB_LETTERS "*?["
+
+static const struct belt_setting settings[] = {
+    { "paths", BELT_SET_LIST, offsetof(struct source_conf, paths), NULL,
+      "files to read: paths and globs, or - for standard input", NULL, 0, 0 },
+    { "records", BELT_SET_CHOICE, offsetof(struct source_conf, records), "lines",
+      "how the bytes are cut into records", "lines", 0, 0 },
+    { "max_record", BELT_SET_SIZE, offsetof(struct source_conf, max_record), "64KiB",
+      "a longer record fails; its first bytes, this many, are its payload", NULL, 16, 16 << 20 },
+    { "chunk", BELT_SET_SIZE, offsetof(struct source_conf, chunk), "256KiB",
+      "bytes that an instance claims and reads at a time, rounded up to pages", NULL, 4096,
+      64 << 20 },
+    { "depth", BELT_SET_INT, offsetof(struct source_conf, depth), "2",
+      "chunks under way at once where reads have to wait for the disk", NULL, 1, SOURCE_DEPTH },
+    { 0 },
+};
+
+static uint64_t round_up(uint64_t size)
+{
+    return (size + SOURCE_PAGE - 1) / SOURCE_PAGE * SOURCE_PAGE;
+}
+
+/* ---- the inputs ---------------------------------------------------------------- */
+
+typedef int input_fn(struct source_conf *conf, const char *path, struct belt_error *err);
+
+/* Calls fn for every path in the order of the setting, a glob's in its sorted order. */
+static int each_path(struct source_conf *conf, input_fn *fn, struct belt_error *err)
+{
+    for (size_t i = 0; i < conf->paths.count; i++) {
+        const char *path = conf->paths.at[i];
+        int rc = 0;
+        if (!strpbrk(path, GLOB_LETTERS)) {
+            rc = fn(conf, path, err);
+        } else {
+            glob_t found;
+            int missed = glob(path, 0, NULL, &found);
+            if (missed) /* perhaps a name that looks like a pattern; fn knows what to say */
+                rc = fn(conf, path, err);
+            for (size_t g = 0; !missed && g < found.gl_pathc && rc == 0; g++)
+                rc = fn(conf, found.gl_pathv[g], err);
+            if (!missed)
+                globfree(&found);
+        }
+        if (rc < 0)
+            return rc;
+    }
+    return 0;
+}
+
+/* A file that is not there is open()'s to report: `validate` may run elsewhere. */
+static int look_for_stream(struct source_conf *conf, const char *path, struct belt_error *err)
+{
+    struct stat st;
+    (void)err;
+    if (strcmp(path, "-") == 0 ||
+        (stat(path, &st) == 0 && !S_ISREG(st.st_mode) && !S_ISDIR(st.st_mode)))
+        conf->single = true;
+    return 0;
+}
+
+static int prepare(void *part_conf, struct belt_setup *setup, struct belt_error *err)
+{
+    struct source_conf *conf = part_conf;
+    char size[BELT_UNIT_ROOM];
+    if (conf->paths.count == 0)
+        return belt_node_error(err, belt_setup_node(setup), "paths: name at least one file");
+    snprintf(conf->too_long, sizeof conf->too_long, "record longer than max_record (%s)",
+             belt_format_size(conf->max_record, size));
+    conf->chunk = round_up(conf->chunk);
+    int rc = each_path(conf, look_for_stream, err);
+    if (conf->single)
+        belt_setup_limit(setup, 1);
+    /* A lead of a page, the chunk, and the longest record with its line's end. */
+    belt_setup_arena(setup, (uint32_t)(SOURCE_PAGE + conf->chunk + round_up(conf->max_record + 2)),
+                     (uint32_t)conf->depth + 2);
+    return rc;
+}
+
+static int add_input(struct source_conf *conf, const struct source_input *input,
+                     struct belt_error *err)
+{
+    if ((conf->count & (conf->count - 1)) == 0) {
+        size_t room = conf->count ? 2 * (size_t)conf->count : 1;
+        void *grown = realloc(conf->inputs, room * sizeof *conf->inputs);
+        if (!grown)
+            return belt_error_set(err, -ENOMEM, "source file: out of memory for the list of files");
+        conf->inputs = grown;
+    }
+    conf->inputs[conf->count] = *input;
+    conf->inputs[conf->count].path = strdup(input->is_stdin ? "stdin" : input->path);
+    if (!conf->inputs[conf->count++].path)
+        return belt_error_set(err, -ENOMEM, "source file: out of memory for the list of files");
+    return 0;
+}
+
+static int refuse_open(const char *path, struct belt_error *err)
+{
+    int code = errno;
+    if (code == ENOENT && strpbrk(path, GLOB_LETTERS))
+        return belt_error_set(err, -code,
+                              "%s: no file matches: check the pattern, or the "
+                              "directory this was started in",
+                              path);
+    const char *way = code == ENOENT   ? "check the path, or the directory this was started in"
+                      : code == EACCES ? "make it readable for this user"
+                      : code == EMFILE ? "raise the limit on open files (ulimit -n) or name fewer"
+                                       : "it cannot be a source";
+    return belt_error_set(err, -code, "%s: %s: %s", path, strerror(code), way);
+}
+
+static int open_input(struct source_conf *conf, const char *path, struct belt_error *err)
+{
+    if (strcmp(path, "-") == 0)
+        return add_input(
+            conf, &(struct source_input){ .fd = STDIN_FILENO, .stream = true, .is_stdin = true },
+            err);
+    struct source_input input = { .path = (char *)(uintptr_t)path };
+    struct stat st;
+    /* Nonblocking, or a pipe without a writer would hold the start up. */
+    input.fd = open(path, O_RDONLY | O_NONBLOCK | O_CLOEXEC);
+    if (input.fd < 0)
+        return refuse_open(path, err);
+    if (fstat(input.fd, &st) < 0 || S_ISDIR(st.st_mode)) {
+        close(input.fd);
+        return belt_error_set(err, -EISDIR,
+                              "%s: is a directory: name the files in it, "
+                              "for example %s/*",
+                              path, path);
+    }
+    input.stream = !S_ISREG(st.st_mode);
+    input.size = input.stream ? 0 : (uint64_t)st.st_size;
+    if (input.stream && !conf->single) {
+        close(input.fd);
+        return belt_error_set(err, -ESTALE,
+                              "%s: was a file when the pipeline was checked and "
+                              "is none now: start again",
+                              path);
+    }
+    int rc = add_input(conf, &input, err);
+    if (rc < 0)
+        close(input.fd);
+    return rc;
+}
+
+static int open_all(void *part_conf, struct belt_error *err)
+{
+    struct source_conf *conf = part_conf;
+    int rc = each_path(conf, open_input, err);
+    for (uint32_t i = 0; rc == 0 && i < conf->count; i++) {
+        conf->inputs[i].first = conf->chunks;
+        conf->chunks += (conf->inputs[i].size + conf->chunk - 1) / conf->chunk;
+        conf->bytes += conf->inputs[i].size;
+    }
+    return rc;
+}
+
+static void close_all(void *part_conf)
+{
+    struct source_conf *conf = part_conf;
+    for (uint32_t i = 0; i < conf->count; i++) {
+        if (conf->inputs[i].fd >= 0 && !conf->inputs[i].is_stdin)
+            close(conf->inputs[i].fd);
+        free(conf->inputs[i].path);
+    }
+    free(conf->inputs);
+    conf->inputs = NULL;
+    conf->count = 0;
+}
+
+/* ---- claiming ------------------------------------------------------------------ */
+
+/* The last input whose first chunk is not after `number`; empty ones share the number
+ * of the input after them, and the last of equals is the one that has chunks. */
+static uint32_t input_of(const struct source_conf *conf, uint64_t number)
+{
+    uint32_t low = 0, high = conf->count;
+    while (high - low > 1) {
+        uint32_t middle = low + (high - low) / 2;
+        if (conf->inputs[middle].first <= number)
+            low = middle;
+        else
+            high = middle;
+    }
+    return low;
+}
+
+static bool claim_shared(struct source_state *s, struct source_job *job)
+{
+    struct source_conf *conf = s->conf;
+    /* Relaxed: the number is all that is handed over; the table was complete before
+     * any instance was started. */
+    uint64_t number = belt_fetch_add_relaxed(&conf->next, 1);
+    if (number >= conf->chunks)
+        return false;
+    uint32_t input = input_of(conf, number);
+    *job = (struct source_job){ .number = number,
+                                .input = input,
+                                .offset = (number - conf->inputs[input].first) * conf->chunk };
+    return true;
+}
+
+/* In order; nothing after a stream before it has ended, for its chunks have no
+ * numbers yet. */
+static bool claim_single(struct source_state *s, struct source_job *job)
+{
+    struct source_conf *conf = s->conf;
+    for (; s->input < conf->count; s->input++, s->input_at = 0) {
+        struct source_input *input = &conf->inputs[s->input];
+        if (input->stream ? s->ended : s->input_at >= input->size) {
+            s->ended = false;
+            continue;
+        }
+        if (input->stream && s->jobs_used)
+            return false;
+        *job = (struct source_job){ .number = s->single_next++,
+                                    .input = s->input,
+                                    .offset = s->input_at,
+                                    .state = input->stream ? JOB_STREAM : JOB_READING };
+        s->input_at += conf->chunk;
+        return true;
+    }
+    s->exhausted = true;
+    return false;
+}
+
+bool source_claim(struct source_state *s, struct source_job *job)
+{
+    if (s->conf->single)
+        return claim_single(s, job);
+    s->exhausted = s->exhausted || !claim_shared(s, job);
+    return !s->exhausted;
+}
+
+/* ---- an instance --------------------------------------------------------------- */
+
+static int init(void *state, void *conf, const struct belt_instance *in, struct belt_error *err)
+{
+    struct source_state *s = state;
+    s->conf = conf;
+    s->arena = in->arena;
+    s->slab_size = in->slab;
+    s->scan = belt_scan_choose();
+    s->line = 1;
+    s->free = calloc(in->slabs, sizeof *s->free);
+    if (!s->free)
+        return belt_error_set(err, -ENOMEM, "%s: out of memory", in->stage);
+    while (s->free_used < in->slabs) {
+        s->free[s->free_used] = in->slabs - 1 - s->free_used;
+        s->free_used++;
+    }
+    int rc = belt_backend_open(&s->backend, in->backend, SOURCE_DEPTH, err);
+    if (rc == 0)
+        s->backend->ops->lend(s->backend, s->arena, (size_t)in->slab * in->slabs);
+    return rc;
+}
+
+static void fini(void *state, void *conf)
+{
+    struct source_state *s = state;
+    (void)conf;
+    if (s->backend)
+        s->backend->ops->destroy(s->backend);
+    s->backend = NULL;
+    free(s->free);
+    s->free = NULL;
+}
+
+/* Last in, first out: the slab that was used last is the one in the cache. */
+static void recycle(void *state, uint32_t slab)
+{
+    struct source_state *s = state;
+    s->free[s->free_used++] = slab;
+}
+
+static void stop(void *state)
+{
+    ((struct source_state *)state)->stopped = true;
+}
+
+static int fd(void *state)
+{
+    struct source_state *s = state;
+    if (s->waits)
+        return s->conf->inputs[s->jobs[s->head].input].fd;
+    return s->backend->in_flight ? s->backend->ops->fd(s->backend) : -1;
+}
+
+static uint64_t progress(void *state, uint64_t *total)
+{
+    struct source_state *s = state;
+    *total = s->conf->single ? 0 : s->conf->bytes;
+    return belt_load_relaxed(&s->consumed); /* a figure to look at, orders nothing */
+}
+
+/* ---- places -------------------------------------------------------------------- */
+
+/* The number of the line that `place` lies in, counted from the last answer where
+ * that is possible. */
+static uint64_t line_of(struct source_conf *conf, uint32_t file, uint64_t place)
+{
+    char block[16384];
+    uint64_t at = 0, line = 1;
+    if (conf->where_line && conf->where_file == file && conf->where_at <= place) {
+        at = conf->where_at;
+        line = conf->where_line;
+    }
+    while (at < place) {
+        size_t want = place - at < sizeof block ? (size_t)(place - at) : sizeof block;
+        ssize_t got = pread(conf->inputs[file].fd, block, want, (off_t)at);
+        if (got <= 0)
+            break;
+        for (ssize_t i = 0; i < got; i++)
+            line += block[i] == '\n';
+        at += (uint64_t)got;
+    }
+    conf->where_file = file;
+    conf->where_at = at;
+    conf->where_line = line;
+    return line;
+}
+
+static int where(void *part_conf, uint32_t file, uint64_t place, char *out, size_t room)
+{
+    struct source_conf *conf = part_conf;
+    uint32_t input = file & ~SOURCE_STREAM;
+    if (input >= conf->count)
+        return -EINVAL;
+    uint64_t line = file & SOURCE_STREAM ? place : line_of(conf, input, place);
+    return snprintf(out, room, "%s:%llu", conf->inputs[input].path, (unsigned long long)line);
+}
+
+const struct belt_source belt_source_file = {
+    .part = {
+        .abi = BELT_ABI,
+        .kind = BELT_SOURCE,
+        .name = "file",
+        .help = "records from files, globs, pipes and standard input",
+        .settings = settings,
+        .conf_size = sizeof(struct source_conf),
+        .state_size = sizeof(struct source_state),
+        .prepare = prepare,
+        .open = open_all,
+        .init = init,
+        .fini = fini,
+        .close = close_all,
+        .scalar = "paths",
+    },
+    .fill = source_fill,
+    .recycle = recycle,
+    .stop = stop,
+    .fd = fd,
+    .where = where,
+    .progress = progress,
+    .rewinds = true,
+};

@@ -1,0 +1,112 @@
+/* The source `file`: what its three files share. source_file.c knows which
+ * inputs there are and cuts them into chunks, source_file_read.c reads regular
+ * files chunk by chunk, source_file_stream.c reads what cannot be cut. */
+#ifndef BELT_IO_SOURCE_FILE_PRIV_H
+#define BELT_IO_SOURCE_FILE_PRIV_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "core/part.h"
+#include "io/backend_priv.h"
+#include "io/scan_priv.h"
+
+#define SOURCE_DEPTH 16 /* most chunks read ahead */
+#define SOURCE_PAGE 4096u
+#define SOURCE_STREAM 0x80000000u /* in belt_fill.file: `place` counts lines, not bytes */
+
+struct source_input {
+    char *path; /* "stdin" for "-" */
+    int fd;     /* -1: not open */
+    bool stream, is_stdin;
+    uint64_t size;  /* when opened; what is appended later is not read */
+    uint64_t first; /* number of its first chunk */
+};
+
+/* Settings first, then what open() finds. Read-only after open but for `next`. */
+struct source_conf {
+    struct belt_texts paths;
+    int records;
+    uint64_t max_record, chunk;
+    int64_t depth;
+    char too_long[80]; /* the reason of records over the limit */
+    bool single;       /* one instance takes all inputs in order: there is a stream */
+    struct source_input *inputs;
+    uint32_t count;
+    uint64_t chunks, bytes;
+    /* Where the last where() stood, for the next one. */
+    uint32_t where_file;
+    uint64_t where_at, where_line;
+    char apart[128]; /* the word that all instances write, on a line of its own */
+    uint64_t next;   /* chunk to be claimed next, by any instance */
+    char apart_too[128];
+};
+
+enum job_state { JOB_READING, JOB_READ, JOB_STREAM };
+
+/* A chunk in its slab. Positions are bytes from the start of the slab. */
+struct source_job {
+    enum job_state state;
+    bool begun; /* the start of its first record is known */
+    bool cut;   /* the file ended early, or could not be read */
+    uint32_t slab, input;
+    uint64_t number;     /* of the chunk, over all inputs */
+    uint64_t offset;     /* of the chunk in its file */
+    uint32_t text;       /* where the chunk's first byte lies */
+    uint32_t have, want; /* bytes lie before `have`; a read was asked for up to `want` */
+    uint32_t at, stop;   /* the next record; records that begin at `stop` are not ours */
+    uint32_t least;      /* no complete record ends before: searched already */
+};
+
+struct source_state {
+    struct source_conf *conf;
+    struct belt_backend *backend;
+    belt_scan_fn *scan;
+    char *arena;
+    uint32_t slab_size;
+    uint32_t *free; /* stack of slabs nobody uses */
+    uint32_t free_used;
+    struct source_job jobs[SOURCE_DEPTH]; /* ring: jobs_used from `head`, in order of claim */
+    uint32_t head, jobs_used;
+    bool ahead; /* reads do not end at once: keep `depth` under way */
+    bool stopped, exhausted;
+    /* One instance over streams: the input being claimed, and where in it. */
+    uint32_t input;
+    uint64_t input_at, single_next;
+    /* The stream under way. */
+    char *carry; /* the record begun in the last slab, still lying there */
+    uint32_t carry_size;
+    uint64_t line;            /* number of the next record, from 1 */
+    bool skipping, ended;     /* inside a record over the limit; nothing more comes */
+    bool waits;               /* for the stream's descriptor */
+    struct belt_error failed; /* first range that could not be read; code 0: none */
+    uint64_t consumed;        /* bytes; written here only, read by the progress line */
+};
+
+static inline char *source_slab(const struct source_state *s, uint32_t slab)
+{
+    return s->arena + (size_t)slab * s->slab_size;
+}
+
+static inline struct source_job *source_job_at(struct source_state *s, uint32_t i)
+{
+    return &s->jobs[(s->head + i) % SOURCE_DEPTH];
+}
+
+/* source_file.c: the next chunk into job->input, number, offset and state; false: none left. */
+bool source_claim(struct source_state *s, struct source_job *job);
+
+/* source_file_read.c */
+int source_fill(void *state, struct belt_fill *out, struct belt_error *err);
+/* Where text may start in a slab, so that it lies as in the file modulo a page. */
+uint32_t source_text_at(const struct source_state *s, uint32_t slab);
+/* Cuts spans over the limit and marks them as failed. */
+void source_limit(const struct source_state *s, struct belt_fill *out, uint32_t count);
+/* Ends the head job: its slab and its chunk are complete with this frame. */
+void source_job_end(struct source_state *s, struct belt_fill *out);
+
+/* source_file_stream.c */
+void source_stream_begin(struct source_state *s, struct source_job *job);
+int source_stream_fill(struct source_state *s, struct source_job *job, struct belt_fill *out);
+
+#endif

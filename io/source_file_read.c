@@ -1,0 +1,264 @@
+/* Chunks of regular files into slabs, and the records out of them. A record
+ * belongs to the chunk in which it begins: a chunk is read from the byte before
+ * it, which tells whether a record begins right at its start, to a little past
+ * its end, and on from there while its last record has no end yet. */
+#include <errno.h>
+#include <string.h>
+
+#include "io/source_file_priv.h"
+#include "rings/atomic.h"
+
+#define TAIL 512     /* read past a chunk's end at once: most last records end in it */
+#define EXTEND 4096u /* least bytes of a further read for one that does not */
+
+static uint32_t least_of(uint32_t a, uint32_t b)
+{
+    return a < b ? a : b;
+}
+
+/* ---- reading ------------------------------------------------------------------- */
+
+uint32_t source_text_at(const struct source_state *s, uint32_t slab)
+{
+    uintptr_t start = (uintptr_t)source_slab(s, slab);
+    return SOURCE_PAGE - (uint32_t)(start % SOURCE_PAGE);
+}
+
+static uint64_t file_at(const struct source_job *job, uint32_t at)
+{
+    return job->offset + at - job->text;
+}
+
+static uint64_t size_of(const struct source_state *s, const struct source_job *job)
+{
+    return s->conf->inputs[job->input].size;
+}
+
+/* The rest cannot be read: what is there is delivered, the run fails at the end. */
+static void fail_rest(struct source_state *s, struct source_job *job, int code)
+{
+    const struct source_input *input = &s->conf->inputs[job->input];
+    unsigned long long from = file_at(job, job->have);
+    job->cut = true;
+    job->state = JOB_READ;
+    if (s->failed.code)
+        return;
+    if (code)
+        belt_error_set(&s->failed, code, "%s: bytes %llu to %llu cannot be read: %s", input->path,
+                       from, (unsigned long long)file_at(job, job->want), strerror(-code));
+    else
+        belt_error_set(&s->failed, -ESTALE,
+                       "%s: bytes %llu to %llu are missing: the file was truncated while it was "
+                       "read; run again when nothing writes to it",
+                       input->path, from, (unsigned long long)input->size);
+}
+
+static void read_more(struct source_state *s, struct source_job *job)
+{
+    job->state = JOB_READING;
+    int rc = s->backend->ops->read(s->backend, s->conf->inputs[job->input].fd,
+                                   source_slab(s, job->slab) + job->have, job->want - job->have,
+                                   file_at(job, job->have), (uint64_t)(job - s->jobs));
+    if (rc < 0)
+        fail_rest(s, job, rc);
+}
+
+static void landed(struct source_state *s, struct source_job *job, int64_t result)
+{
+    if (result > 0)
+        job->have += (uint32_t)result;
+    if (result == -EINTR || result == -EAGAIN || (result > 0 && job->have < job->want))
+        read_more(s, job);
+    else if (result <= 0)
+        fail_rest(s, job, (int)result);
+    else
+        job->state = JOB_READ;
+}
+
+static void collect(struct source_state *s)
+{
+    struct belt_io_done done[SOURCE_DEPTH];
+    uint32_t count;
+    /* Again while something came: a short read is continued and may be there at once. */
+    while ((count = s->backend->ops->reap(s->backend, done, SOURCE_DEPTH, false)))
+        for (uint32_t i = 0; i < count; i++)
+            landed(s, &s->jobs[done[i].cookie], done[i].result);
+}
+
+static void begin(struct source_state *s, struct source_job *job)
+{
+    uint64_t left = size_of(s, job) - job->offset;
+    uint32_t chunk = (uint32_t)s->conf->chunk;
+    job->text = source_text_at(s, job->slab);
+    job->have = job->text - (job->offset > 0);
+    job->stop = job->text + (left < chunk ? (uint32_t)left : chunk);
+    job->want = job->text + (left < chunk + TAIL ? (uint32_t)left : chunk + TAIL);
+    read_more(s, job);
+    collect(s);
+    /* From the page cache a read ends within its submission, and reading ahead
+     * would only push the chunk at hand out of the processor's cache. */
+    s->ahead = job->state == JOB_READING;
+}
+
+static void start_jobs(struct source_state *s)
+{
+    while (s->jobs_used < (s->ahead ? (uint32_t)s->conf->depth : 1) && s->free_used) {
+        struct source_job *job = source_job_at(s, s->jobs_used);
+        if (s->exhausted || !source_claim(s, job))
+            return;
+        job->slab = s->free[--s->free_used];
+        s->jobs_used++;
+        if (job->state == JOB_STREAM)
+            source_stream_begin(s, job);
+        else
+            begin(s, job);
+    }
+}
+
+/* ---- records ------------------------------------------------------------------- */
+
+static void mark(struct belt_fill *out, uint32_t i, const char *reason)
+{
+    out->failed[i / 64] |= (uint64_t)1 << (i % 64);
+    out->failed_reason = reason;
+}
+
+void source_limit(const struct source_state *s, struct belt_fill *out, uint32_t count)
+{
+    uint32_t limit = (uint32_t)s->conf->max_record;
+    if (!count)
+        return;
+    const struct belt_span *last = &out->spans[count - 1];
+    if (last->at + last->size - out->spans[0].at <= limit)
+        return; /* all of them together are no longer than one may be */
+    for (uint32_t i = 0; i < count; i++)
+        if (out->spans[i].size > limit) {
+            out->spans[i].size = limit;
+            mark(out, i, s->conf->too_long);
+        }
+}
+
+void source_job_end(struct source_state *s, struct belt_fill *out)
+{
+    out->last_of_chunk = out->last_of_slab = true;
+    s->head = (s->head + 1) % SOURCE_DEPTH;
+    s->jobs_used--;
+}
+
+static void find_first(struct source_job *job, const char *slab)
+{
+    uint32_t end = least_of(job->stop, job->have);
+    job->begun = true;
+    job->at = job->stop;
+    if (job->offset == 0 || (job->have >= job->text && slab[job->text - 1] == '\n')) {
+        job->at = job->text;
+    } else if (end > job->text) {
+        const char *newline = memchr(slab + job->text, '\n', end - job->text);
+        if (newline)
+            job->at = (uint32_t)(newline - slab) + 1;
+    }
+}
+
+/* The record that begins in the chunk and does not end in it. 1: it is spanned
+ * and the chunk is done; 0: more of the file is needed. */
+static uint32_t last_record(struct source_state *s, struct source_job *job, struct belt_span *span)
+{
+    const char *slab = source_slab(s, job->slab);
+    uint32_t from = job->least > job->at ? job->least : job->at;
+    const char *newline = memchr(slab + from, '\n', job->have - from);
+    bool whole = file_at(job, job->have) == size_of(s, job);
+    uint32_t end = newline ? (uint32_t)(newline - slab) : job->have;
+    job->least = job->have;
+    if (!newline && !whole && !job->cut && job->have - job->at < s->conf->max_record + 2)
+        return 0;
+    *span = (struct belt_span){ job->at, end - job->at };
+    if (newline && span->size && newline[-1] == '\r')
+        span->size--;
+    job->at = job->stop;
+    return 1;
+}
+
+static void extend(struct source_state *s, struct source_job *job)
+{
+    uint64_t left = size_of(s, job) - file_at(job, job->have);
+    uint32_t limit = job->at + (uint32_t)s->conf->max_record + 2, got = job->have - job->at;
+    uint32_t want = least_of(job->have + (got > EXTEND ? got : EXTEND), limit);
+    job->want = left < want - job->have ? job->have + (uint32_t)left : want;
+    read_more(s, job);
+}
+
+static uint32_t take(struct source_state *s, struct source_job *job, struct belt_fill *out)
+{
+    const char *slab = source_slab(s, job->slab);
+    uint32_t end = least_of(job->stop, job->have), count = 0;
+    if (!job->begun)
+        find_first(job, slab);
+    if (job->at < end)
+        count = s->scan(slab, job->at, end, out->spans, BELT_FRAME, &job->at);
+    if (job->at < job->stop && count < BELT_FRAME && !(job->cut && count)) {
+        bool torn = job->cut && !memchr(slab + job->at, '\n', job->have - job->at);
+        if (torn && job->at >= job->have)
+            job->at = job->stop;
+        else if (!last_record(s, job, &out->spans[count]))
+            extend(s, job);
+        else if (count++, torn)
+            mark(out, count - 1, "the file was truncated or unreadable inside this record");
+    }
+    source_limit(s, out, count);
+    return count;
+}
+
+static int fill_from(struct source_state *s, struct source_job *job, struct belt_fill *out)
+{
+    out->base = source_slab(s, job->slab);
+    out->slab = job->slab;
+    out->chunk = job->number;
+    out->file = job->input;
+    out->place = job->offset - job->text; /* may wrap: a span's `at` brings it back */
+    uint32_t count = take(s, job, out);
+    if (job->at >= job->stop) {
+        /* Relaxed: a figure for the progress line; only this thread writes it. */
+        belt_store_relaxed(&s->consumed, s->consumed + job->stop - job->text);
+        source_job_end(s, out);
+    } else if (!count) {
+        return BELT_FILL_IDLE;
+    }
+    return (int)count;
+}
+
+static int nothing_left(struct source_state *s, struct belt_error *err)
+{
+    if (s->stopped)
+        return BELT_FILL_END;
+    if (!s->exhausted)
+        return BELT_FILL_IDLE; /* every slab is lent */
+    if (!s->failed.code)
+        return BELT_FILL_END;
+    *err = s->failed;
+    return BELT_FILL_ERROR;
+}
+
+int source_fill(void *state, struct belt_fill *out, struct belt_error *err)
+{
+    struct source_state *s = state;
+    s->waits = false;
+    if (s->stopped)
+        return BELT_FILL_END;
+    for (;;) {
+        collect(s);
+        start_jobs(s);
+        if (!s->jobs_used)
+            return nothing_left(s, err);
+        struct source_job *job = source_job_at(s, 0);
+        if (job->state == JOB_STREAM)
+            return source_stream_fill(s, job, out);
+        if (job->state == JOB_READING)
+            return BELT_FILL_IDLE;
+        int count = fill_from(s, job, out);
+        if (count != BELT_FILL_IDLE)
+            return count;
+        collect(s); /* the last record's end was asked for */
+        if (job->state == JOB_READING)
+            return BELT_FILL_IDLE;
+    }
+}

@@ -1,0 +1,66 @@
+#include "numa/pin.h"
+
+#include <errno.h>
+#include <linux/mempolicy.h>
+#include <sched.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#define NAME_ROOM 16 /* TASK_COMM_LEN, the end mark included */
+
+static int set_mask(const struct belt_cpus *cpus)
+{
+    return sched_setaffinity(0, sizeof *cpus, (const cpu_set_t *)(const void *)cpus) < 0 ? -errno
+                                                                                         : 0;
+}
+
+int belt_pin_thread(int cpu)
+{
+    struct belt_cpus one = { { 0 } };
+    if (cpu < 0 || cpu >= BELT_CPUS)
+        return -EINVAL;
+    belt_cpus_add(&one, cpu);
+    return set_mask(&one);
+}
+
+int belt_unpin_thread(const struct belt_topology *topology)
+{
+    return set_mask(belt_topology_allowed(topology));
+}
+
+void belt_name_thread(const char *name)
+{
+    char kept[NAME_ROOM];
+    size_t length = strlen(name);
+    const char *number = strrchr(name, '.');
+    size_t tail = number ? strlen(number) : 0;
+    if (length < NAME_ROOM || tail >= NAME_ROOM / 2)
+        tail = 0;
+    int head = (int)(NAME_ROOM - 1 - tail);
+    snprintf(kept, sizeof kept, "%.*s%s", head, name, tail ? number : "");
+    prctl(PR_SET_NAME, kept, 0, 0, 0);
+}
+
+int belt_bind_memory(const struct belt_topology *topology, void *memory, size_t size, int node)
+{
+    unsigned long nodes[BELT_CPUS / (8 * sizeof(unsigned long))] = { 0 };
+    const size_t word_bits = 8 * sizeof nodes[0];
+    if (node < 0 || belt_topology_nodes(topology) < 2)
+        return 0;
+    if (node >= BELT_CPUS)
+        return -EINVAL;
+    /* mbind() takes whole pages: those that begin before `memory` stay as they are. */
+    uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE), begin = (uintptr_t)memory;
+    uintptr_t first = (begin + page - 1) / page * page;
+    if (first >= begin + size)
+        return 0;
+    nodes[(size_t)node / word_bits] = 1ul << ((size_t)node % word_bits);
+    /* Preferred, not bound: a full node must not end in the out-of-memory killer. */
+    long rc = syscall(SYS_mbind, first, begin + size - first, MPOL_PREFERRED, nodes,
+                      (unsigned long)BELT_CPUS, 0u);
+    return rc < 0 ? -errno : 0;
+}

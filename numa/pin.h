@@ -1,0 +1,26 @@
+/* What a plan does to threads and memory. 0 or a negative errno. */
+#ifndef BELT_PIN_H
+#define BELT_PIN_H
+
+#include "numa/topology.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* The calling thread, from now on only here. */
+int belt_pin_thread(int cpu);
+/* The calling thread may run on all CPUs allowed again: threads begin with the
+ * mask of the one that made them, and a helper must not sit on a lane's CPU. */
+int belt_unpin_thread(const struct belt_topology *topology);
+/* Names the calling thread, "belt/parse.1". The kernel keeps 15 bytes: a longer
+ * name loses its middle, not its number. */
+void belt_name_thread(const char *name);
+/* Pages of [memory, memory + size) touched from now on come from this node while it has
+ * any. Nothing to do on a machine of one node, or for node -1. -EPERM in some containers. */
+int belt_bind_memory(const struct belt_topology *topology, void *memory, size_t size, int node);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

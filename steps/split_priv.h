@@ -1,0 +1,73 @@
+/* Between split.c (settings, reasons) and split_hot.c (the work). */
+#ifndef BELT_SPLIT_PRIV_H
+#define BELT_SPLIT_PRIV_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "core/part.h"
+
+enum {
+    BELT_SPLIT_FIELDS = 64,   /* most fields of a record, skipped ones included */
+    BELT_SPLIT_DELIMITER = 8, /* most bytes of a delimiter */
+    BELT_SPLIT_SKIP = -1      /* column of a field that nobody wants */
+};
+
+enum belt_split_extra { BELT_EXTRA_FAIL, BELT_EXTRA_IGNORE, BELT_EXTRA_REST };
+
+/* How the last 8 bytes of a number lie in a little-endian word: "..-12.3" has
+ * its last digit in the highest byte, so a point with one digit after it is
+ * byte 6. All constants of that kind for one field. */
+struct belt_split_layout {
+    uint64_t need;          /* bytes that must be the number's own, without a sign */
+    uint64_t dot, dot_byte; /* where the point is, and what it reads there */
+    uint64_t before, after; /* the digits on its two sides */
+};
+
+struct belt_split_field {
+    const char *name;
+    enum belt_type type;
+    unsigned digits;
+    int column; /* BELT_SPLIT_SKIP: none */
+    bool wide;  /* more digits after the point than a word holds: always read slowly */
+    struct belt_split_layout layout;
+};
+
+struct belt_split;
+struct belt_split_work;
+typedef void belt_split_frame_fn(const struct belt_split *split, struct belt_split_work *work,
+                                 struct belt_view *view);
+
+struct belt_split {
+    /* Settings. */
+    const char *delimiter, *from;
+    const struct belt_node *into;
+    int extra;
+    /* Made by prepare. */
+    struct belt_split_field *fields;
+    uint32_t count, delimiter_size;
+    int source;
+    uint64_t delimiter_word, delimiter_mask; /* its bytes, and which bytes of a word they are */
+    bool two; /* text (or nothing), one byte, number: the short way */
+    belt_split_frame_fn *frame;
+};
+
+/* Up to 64 messages in work: those of one live word, without gaps. */
+struct belt_split_work {
+    uint32_t count;    /* messages */
+    uint64_t all;      /* a bit for each */
+    uint8_t index[64]; /* where each is in its word of the frame */
+    struct belt_span records[64];
+    struct belt_span names[64]; /* the two-field way: first fields */
+    int64_t numbers[64];        /* values of the field in work */
+    uint64_t words[64];         /* its last 8 bytes */
+    uint32_t sizes[64];         /* its size; above any record's: it was not found */
+    uint32_t at[BELT_SPLIT_FIELDS][64], size[BELT_SPLIT_FIELDS][64]; /* from the column's base */
+};
+
+/* Fails message `i`, known to be bad, with the reason that its text has. Cold. */
+void belt_split_fail(const struct belt_split *split, struct belt_view *view, uint32_t i);
+
+belt_split_frame_fn belt_split_frame_v2, belt_split_frame_v3;
+
+#endif

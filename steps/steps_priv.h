@@ -1,0 +1,44 @@
+/* What the built-in steps share. */
+#ifndef BELT_STEPS_PRIV_H
+#define BELT_STEPS_PRIV_H
+
+#include "core/part.h"
+
+/* The place of a setting for messages: its own, or the step's when it was not given. */
+static inline const struct belt_node *belt_step_place(const struct belt_setup *setup,
+                                                      const char *setting)
+{
+    const struct belt_node *own = belt_setup_node(setup);
+    const struct belt_node *node = belt_node_get(own, setting);
+    return node ? node : own;
+}
+
+/* State of a step that needs nothing but its conf. */
+struct belt_step_state {
+    void *conf;
+};
+
+static inline int belt_step_init(void *state, void *conf, const struct belt_instance *in,
+                                 struct belt_error *err)
+{
+    (void)in;
+    (void)err;
+    ((struct belt_step_state *)state)->conf = conf;
+    return 0;
+}
+
+/* The live messages of word `w` that this call is about. */
+static inline uint64_t belt_step_rows(const struct belt_view *view, uint32_t w)
+{
+    uint64_t rows = view->live[w];
+    if (view->first > w * 64)
+        rows &= UINT64_MAX << (view->first - w * 64);
+    if (view->end - w * 64 < 64)
+        rows &= (UINT64_C(1) << (view->end - w * 64)) - 1;
+    return rows;
+}
+
+/* Visits the words that hold messages of [first, end); some, when there is one. */
+#define BELT_EACH_WORD(view, w) for (uint32_t w = (view)->first / 64; w * 64 < (view)->end; w++)
+
+#endif

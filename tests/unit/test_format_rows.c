@@ -1,0 +1,261 @@
+/* The formats lines, csv and ndjson: a message as a row. */
+#include "io_fixture.h"
+
+#include <locale.h>
+#include <math.h>
+
+#include "io/rows_priv.h"
+
+extern const struct belt_format belt_format_lines, belt_format_csv, belt_format_ndjson;
+
+/* One message: payload, name (text), count (int), mean (decimal 1), ratio (float). */
+struct message {
+    const char *payload, *name;
+    uint32_t name_size; /* 0: strlen */
+    int64_t count, mean;
+    double ratio;
+};
+
+struct format {
+    struct io_part part;
+    const struct belt_format *format;
+    char row[4096], header[4096];
+};
+
+static int format_open(struct format *f, const struct belt_format *format, const char *settings,
+                       int columns)
+{
+    static const struct belt_column_info infos[] = {
+        { "name", BELT_TEXT, 0 },
+        { "count", BELT_INT, 0 },
+        { "mean", BELT_DECIMAL, 1 },
+        { "ratio", BELT_FLOAT, 0 },
+    };
+    f->format = format;
+    int rc = io_read(&f->part, &format->part, settings);
+    memcpy(f->part.spec->columns + 1, infos, (size_t)columns * sizeof *infos);
+    f->part.spec->columns_used = 1 + columns;
+    rc = rc < 0 ? rc : io_prepare(&f->part);
+    if (rc == 0 && format->header)
+        f->header[format->header(f->part.conf, f->header, sizeof f->header)] = 0;
+    return rc;
+}
+
+/* The row of a message; checks that it keeps within bound(). */
+static const char *row(struct format *f, struct message m)
+{
+    char text[2048 + 2 * BELT_PAD];
+    uint32_t payload = (uint32_t)strlen(m.payload ? m.payload : "");
+    uint32_t name = m.name_size ? m.name_size : (uint32_t)strlen(m.name ? m.name : "");
+    memcpy(text + BELT_PAD, m.payload ? m.payload : "", payload);
+    memcpy(text + BELT_PAD + payload, m.name ? m.name : "", name);
+    struct belt_span spans[2] = { { BELT_PAD, payload }, { BELT_PAD + payload, name } };
+    struct belt_column columns[] = {
+        { text, { .spans = &spans[0] } },  { text, { .spans = &spans[1] } },
+        { NULL, { .numbers = &m.count } }, { NULL, { .numbers = &m.mean } },
+        { NULL, { .floats = &m.ratio } },
+    };
+    uint64_t live[BELT_WORDS] = { 1 };
+    struct belt_view view = {
+        .size = sizeof view, .end = 1, .columns_used = 5, .live = live, .columns = columns
+    };
+    size_t bound = f->format->bound(f->part.conf, &view, 0);
+    cr_assert_lt(bound, sizeof f->row);
+    size_t size = f->format->row(f->part.conf, &view, 0, f->row);
+    cr_assert_leq(size, bound);
+    f->row[size] = 0;
+    return f->row;
+}
+
+static const char *once(const struct belt_format *format, const char *settings, int columns,
+                        struct message m)
+{
+    static struct format f;
+    cr_assert_eq(format_open(&f, format, settings, columns), 0, "%s", f.part.err.text);
+    const char *text = row(&f, m);
+    io_free(&f.part);
+    return text;
+}
+
+/* ---- lines --------------------------------------------------------------------- */
+
+Test(format, lines_is_the_payload_and_an_end)
+{
+    cr_assert_str_eq(once(&belt_format_lines, "{}", 1, (struct message){ .payload = "a,\"b" }),
+                     "a,\"b\n");
+}
+
+/* ---- csv ----------------------------------------------------------------------- */
+
+Test(format, csv_writes_all_fields_but_the_payload)
+{
+    struct message m = { "raw", "Oslo", 0, 3, -5, 0.1 };
+    cr_assert_str_eq(once(&belt_format_csv, "{}", 4, m), "Oslo,3,-0.5,0.1\n");
+}
+
+Test(format, csv_writes_the_payload_where_there_is_nothing_else)
+{
+    cr_assert_str_eq(once(&belt_format_csv, "{}", 0, (struct message){ .payload = "x" }), "x\n");
+}
+
+Test(format, csv_takes_columns_and_delimiter_as_set)
+{
+    struct message m = { "raw", "a,b", 0, 3, 12, 0 };
+    const char *settings = "{ columns: [mean, name, payload], delimiter: ';' }";
+    cr_assert_str_eq(once(&belt_format_csv, settings, 4, m), "1.2;a,b;raw\n");
+}
+
+Test(format, csv_quotes_only_where_needed)
+{
+    static const char *const cases[][2] = {
+        { "plain text", "plain text,0\n" },
+        { "a,b", "\"a,b\",0\n" },
+        { "say \"x\"", "\"say \"\"x\"\"\",0\n" },
+        { "two\nlines and more", "\"two\nlines and more\",0\n" },
+        { "0123456789\r", "\"0123456789\r\",0\n" },
+        { "", ",0\n" },
+        { "+-./_: ", "+-./_: ,0\n" },
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++)
+        cr_assert_str_eq(once(&belt_format_csv, "{}", 2, (struct message){ .name = cases[i][0] }),
+                         cases[i][1]);
+}
+
+Test(format, csv_never_writes_an_empty_line)
+{
+    cr_assert_str_eq(once(&belt_format_csv, "name", 1, (struct message){ .name = "" }), "\"\"\n");
+}
+
+Test(format, csv_names_its_fields_in_the_header)
+{
+    struct format f;
+    cr_assert_eq(format_open(&f, &belt_format_csv, "{ columns: [mean, name] }", 4), 0);
+    cr_assert_str_eq(f.header, "mean,name\n");
+    io_free(&f.part);
+    cr_assert_eq(format_open(&f, &belt_format_csv, "{ header: false }", 4), 0);
+    cr_assert_str_eq(f.header, "");
+    io_free(&f.part);
+}
+
+Test(format, csv_refuses_a_field_that_is_not_there)
+{
+    struct format f;
+    cr_assert_lt(format_open(&f, &belt_format_csv, "{ columns: [mean, nmae] }", 4), 0);
+    cr_assert_not_null(strstr(f.part.err.text, "p.yaml:1:"), "%s", f.part.err.text);
+    cr_assert_not_null(strstr(f.part.err.text, "'nmae'"), "%s", f.part.err.text);
+    io_free(&f.part);
+}
+
+Test(format, csv_refuses_a_delimiter_that_is_not_one_byte)
+{
+    static const char *const bad[] = { "{ delimiter: '' }", "{ delimiter: ', ' }",
+                                       "{ delimiter: '\"' }" };
+    for (int i = 0; i < 3; i++) {
+        struct format f;
+        cr_assert_lt(format_open(&f, &belt_format_csv, bad[i], 4), 0, "%s", bad[i]);
+        io_free(&f.part);
+    }
+}
+
+/* ---- ndjson -------------------------------------------------------------------- */
+
+Test(format, ndjson_writes_an_object)
+{
+    struct message m = { "raw", "Oslo", 0, -3, 1234, 2.5 };
+    cr_assert_str_eq(once(&belt_format_ndjson, "{}", 4, m),
+                     "{\"name\":\"Oslo\",\"count\":-3,\"mean\":123.4,\"ratio\":2.5}\n");
+}
+
+static void expect_json(const char *text, uint32_t size, const char *want)
+{
+    char line[256];
+    snprintf(line, sizeof line, "{\"name\":\"%s\"}\n", want);
+    struct message m = { .name = text, .name_size = size };
+    cr_assert_str_eq(once(&belt_format_ndjson, "name", 1, m), line);
+}
+
+Test(format, ndjson_escapes_what_json_must_not_hold)
+{
+    expect_json("a\"b\\c/d and so on", 0, "a\\\"b\\\\c/d and so on");
+    expect_json("\n\r\t\b\f\x01\x1f\x7f", 0, "\\n\\r\\t\\b\\f\\u0001\\u001f\x7f");
+    expect_json("\0zero", 5, "\\u0000zero");
+    expect_json("0123456\x1f", 0, "0123456\\u001f");
+}
+
+Test(format, ndjson_keeps_utf8_and_replaces_what_is_none)
+{
+    const char *good = "\xc3\xa4 \xe2\x82\xac \xf0\x9f\x98\x80";
+    expect_json(good, 0, good);
+    expect_json("\xff"
+                "a\x80",
+                0, "\\ufffda\\ufffd");
+    expect_json("\xc3", 0, "\\ufffd");
+    expect_json("\xc0\xaf", 0, "\\ufffd\\ufffd");
+    expect_json("\xed\xa0\x80", 0, "\\ufffd\\ufffd\\ufffd");
+    expect_json("\xf4\x90\x80\x80", 0, "\\ufffd\\ufffd\\ufffd\\ufffd");
+    expect_json("abcdefgh\xe2\x82", 0, "abcdefgh\\ufffd\\ufffd");
+}
+
+Test(format, ndjson_has_null_for_numbers_that_are_none)
+{
+    struct message m = { .ratio = NAN };
+    cr_assert_str_eq(once(&belt_format_ndjson, "ratio", 4, m), "{\"ratio\":null}\n");
+    m.ratio = -INFINITY;
+    cr_assert_str_eq(once(&belt_format_ndjson, "ratio", 4, m), "{\"ratio\":null}\n");
+}
+
+/* ---- numbers ------------------------------------------------------------------- */
+
+static void expect_decimal(int64_t value, unsigned digits, const char *want)
+{
+    char text[BELT_ROWS_NUMBER + 1];
+    *belt_put_decimal(text, value, digits) = 0;
+    cr_assert_str_eq(text, want);
+}
+
+Test(format, decimals_have_their_exact_digits)
+{
+    expect_decimal(0, 1, "0.0");
+    expect_decimal(-1, 1, "-0.1");
+    expect_decimal(123, 1, "12.3");
+    expect_decimal(5, 3, "0.005");
+    expect_decimal(-100, 2, "-1.00");
+    expect_decimal(42, 0, "42");
+    expect_decimal(INT64_MAX, 18, "9.223372036854775807");
+    expect_decimal(INT64_MIN, 18, "-9.223372036854775808");
+    expect_decimal(INT64_MIN, 0, "-9223372036854775808");
+}
+
+Test(format, ints_agree_with_printf)
+{
+    uint64_t seed = 5;
+    for (int i = 0; i < 20000; i++) {
+        int64_t value = (int64_t)((uint64_t)io_random(&seed, UINT32_MAX) << 32 |
+                                  io_random(&seed, UINT32_MAX)) >>
+                        io_random(&seed, 64);
+        char got[BELT_ROWS_NUMBER + 1], want[32];
+        *belt_put_int(got, value) = 0;
+        snprintf(want, sizeof want, "%lld", (long long)value);
+        cr_assert_str_eq(got, want);
+    }
+}
+
+Test(format, floats_are_the_shortest_that_read_back)
+{
+    static const struct {
+        double value;
+        const char *want;
+    } cases[] = {
+        { 0.1, "0.1" },
+        { 1.0 / 3, "0.3333333333333333" },
+        { 1e300, "1e+300" },
+        { -2, "-2" },
+        { 0.1 + 0.2, "0.30000000000000004" },
+        { 123456789012345680.0, "1.2345678901234568e+17" },
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        char text[BELT_ROWS_NUMBER + 1];
+        *belt_put_float(text, cases[i].value) = 0;
+        cr_assert_str_eq(text, cases[i].want);
+    }
+}

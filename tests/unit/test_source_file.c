@@ -1,0 +1,498 @@
+/* The source `file`: each record exactly once, whatever the sizes. */
+#include "io_fixture.h"
+
+#include <errno.h>
+#include <fcntl.h>
+
+#include "core/part.h"
+
+extern const struct belt_source belt_source_file;
+
+#define INSTANCES 3
+#define RECORDS 200000
+
+/* Every record delivered, to be put in order by (chunk, place in chunk). */
+struct got {
+    uint64_t chunk;
+    uint32_t turn; /* order of delivery */
+    uint32_t size;
+    char *text;
+    bool failed;
+    const char *reason;
+};
+
+struct run {
+    struct io_part part;
+    void *states[INSTANCES];
+    char *arenas[INSTANCES];
+    int count;
+    struct got *got;
+    uint32_t got_used;
+    uint64_t ended[4096]; /* how often each chunk ended */
+    uint64_t chunks;
+    int result;      /* BELT_FILL_END or BELT_FILL_ERROR */
+    char where[256]; /* of the last record delivered */
+};
+
+static int begin(struct run *r, int instances, const char *backend, const char *settings)
+{
+    memset(r, 0, sizeof *r);
+    struct belt_error *err = &r->part.err;
+    if (io_read(&r->part, &belt_source_file.part, settings) < 0 || io_prepare(&r->part) < 0)
+        return r->part.err.code;
+    if (belt_source_file.part.open(r->part.conf, err) < 0)
+        return err->code;
+    const struct belt_spec *spec = r->part.spec;
+    r->count = spec->source_limit ? (int)spec->source_limit : instances;
+    r->got = calloc(RECORDS, sizeof *r->got);
+    for (int i = 0; i < r->count; i++) {
+        size_t size = (size_t)spec->slab * spec->slabs + 2 * 4096;
+        r->arenas[i] = aligned_alloc(4096, size);
+        struct belt_instance in = { .size = sizeof in,
+                                    .index = (uint32_t)i,
+                                    .count = (uint32_t)r->count,
+                                    .stage = "source",
+                                    .arena = r->arenas[i] + 4096,
+                                    .slab = spec->slab,
+                                    .slabs = spec->slabs,
+                                    .backend = backend };
+        r->states[i] = calloc(1, belt_source_file.part.state_size);
+        cr_assert_eq(belt_source_file.part.init(r->states[i], r->part.conf, &in, err), 0, "%s",
+                     err->text);
+    }
+    return 0;
+}
+
+static void take(struct run *r, const struct belt_fill *fill, int count)
+{
+    for (int k = 0; k < count; k++) {
+        cr_assert_lt(r->got_used, RECORDS);
+        struct got *g = &r->got[r->got_used];
+        *g = (struct got){ fill->chunk,
+                           r->got_used,
+                           fill->spans[k].size,
+                           NULL,
+                           fill->failed[k / 64] >> (k % 64) & 1,
+                           fill->failed_reason };
+        g->text = malloc(g->size + 1);
+        memcpy(g->text, fill->base + fill->spans[k].at, g->size);
+        g->text[g->size] = 0;
+        r->got_used++;
+        uint64_t place = fill->place + (fill->file >> 31 ? (uint64_t)k : fill->spans[k].at);
+        if (k + 1 == count)
+            belt_source_file.where(r->part.conf, fill->file, place, r->where, sizeof r->where);
+    }
+    if (fill->last_of_chunk) {
+        cr_assert_lt(fill->chunk, 4096);
+        r->ended[fill->chunk]++;
+        r->chunks = fill->chunk >= r->chunks ? fill->chunk + 1 : r->chunks;
+    }
+}
+
+/* One fill of an instance, its slab given back at once. What fill returned. */
+static int step(struct run *r, int instance)
+{
+    static struct belt_span spans[BELT_FRAME];
+    struct belt_fill fill = { .size = sizeof fill, .spans = spans };
+    int count = belt_source_file.fill(r->states[instance], &fill, &r->part.err);
+    cr_assert_leq(count, BELT_FRAME);
+    if (count >= 0) {
+        take(r, &fill, count);
+        if (fill.last_of_slab)
+            belt_source_file.recycle(r->states[instance], fill.slab);
+    }
+    return count;
+}
+
+static int by_place(const void *a, const void *b)
+{
+    const struct got *x = a, *y = b;
+    if (x->chunk != y->chunk)
+        return x->chunk < y->chunk ? -1 : 1;
+    return x->turn < y->turn ? -1 : 1;
+}
+
+static void drain(struct run *r)
+{
+    bool over[INSTANCES] = { false };
+    uint64_t seed = 7;
+    r->result = BELT_FILL_END;
+    for (int left = r->count; left;) {
+        int i = (int)io_random(&seed, (uint32_t)r->count);
+        int rc = over[i] ? 0 : step(r, i);
+        if (rc != BELT_FILL_END && rc != BELT_FILL_ERROR)
+            continue;
+        over[i] = true;
+        left--;
+        r->result = rc == BELT_FILL_ERROR ? rc : r->result;
+    }
+    qsort(r->got, r->got_used, sizeof *r->got, by_place);
+}
+
+static void end(struct run *r)
+{
+    for (int i = 0; i < r->count; i++) {
+        belt_source_file.part.fini(r->states[i], r->part.conf);
+        free(r->states[i]);
+        free(r->arenas[i]);
+    }
+    for (uint32_t i = 0; i < r->got_used; i++)
+        free(r->got[i].text);
+    free(r->got);
+    io_free(&r->part);
+}
+
+static void run_all(struct run *r, int instances, const char *backend, const char *settings)
+{
+    cr_assert_eq(begin(r, instances, backend, settings), 0, "%s", r->part.err.text);
+    drain(r);
+}
+
+static const char *with_path(const char *name, const char *rest)
+{
+    static char settings[512];
+    snprintf(settings, sizeof settings, "{ paths: '%s'%s%s }", io_path(name), *rest ? ", " : "",
+             rest);
+    return settings;
+}
+
+static void expect(const struct run *r, const char *const *want, uint32_t count)
+{
+    cr_assert_eq(r->result, BELT_FILL_END, "%s", r->part.err.text);
+    cr_assert_eq(r->got_used, count, "%u records", r->got_used);
+    for (uint32_t i = 0; i < count; i++)
+        cr_assert_str_eq(r->got[i].text, want[i]);
+}
+
+#define EXPECT(r, ...)                                                                             \
+    do {                                                                                           \
+        const char *const want[] = { __VA_ARGS__ };                                                \
+        expect((r), want, sizeof want / sizeof want[0]);                                           \
+    } while (0)
+
+TestSuite(source_file, .init = io_make_directory, .fini = io_remove_directory);
+
+/* ---- against a naive splitter -------------------------------------------------- */
+
+static size_t make_text(uint64_t *seed, char *text, size_t room)
+{
+    size_t used = 0, records = io_random(seed, 3000);
+    uint32_t longest = 1 + io_random(seed, io_random(seed, 4) ? 60 : 9000);
+    for (size_t i = 0; i < records && used + longest + 3 < room; i++) {
+        uint32_t size = io_random(seed, longest);
+        for (uint32_t k = 0; k < size; k++)
+            text[used++] = (char)('a' + io_random(seed, 26));
+        if (io_random(seed, 8) == 0)
+            text[used++] = '\r';
+        if (i + 1 < records || io_random(seed, 2))
+            text[used++] = '\n';
+    }
+    return used;
+}
+
+static void compare(const struct run *r, const char *text, size_t size, uint32_t limit)
+{
+    uint32_t i = 0;
+    for (size_t at = 0; at < size; i++) {
+        const char *newline = memchr(text + at, '\n', size - at);
+        size_t next = newline ? (size_t)(newline - text) + 1 : size;
+        size_t length = next - at - (newline != NULL);
+        if (newline && length && newline[-1] == '\r')
+            length--;
+        bool longer = length > limit;
+        length = longer ? limit : length;
+        cr_assert_lt(i, r->got_used);
+        cr_assert_eq(r->got[i].size, length, "record %u: %u, not %zu", i, r->got[i].size, length);
+        cr_assert_eq(memcmp(r->got[i].text, text + at, length), 0, "record %u", i);
+        cr_assert_eq(r->got[i].failed, longer, "record %u", i);
+        at = next;
+    }
+    cr_assert_eq(r->got_used, i);
+    for (uint64_t c = 0; c < r->chunks; c++)
+        cr_assert_eq(r->ended[c], 1, "chunk %llu ended %llu times", (unsigned long long)c,
+                     (unsigned long long)r->ended[c]);
+}
+
+static void expect_each_record_once(const char *backend)
+{
+    static char text[400000];
+    uint64_t seed = 12345;
+    for (int round = 0; round < 60; round++) {
+        size_t size = make_text(&seed, text, sizeof text);
+        uint32_t limit = io_random(&seed, 2) ? 65536 : 16 + io_random(&seed, 5000);
+        char rest[128];
+        struct run r;
+        io_write("in", text, size);
+        snprintf(rest, sizeof rest, "chunk: %uB, max_record: %uB, depth: %u",
+                 4096 * (1 + io_random(&seed, 3)), limit, 1 + io_random(&seed, 4));
+        run_all(&r, 1 + (int)io_random(&seed, INSTANCES), backend, with_path("in", rest));
+        cr_assert_eq(r.result, BELT_FILL_END);
+        compare(&r, text, size, limit);
+        end(&r);
+    }
+}
+
+Test(source_file, delivers_each_record_once_by_io_uring)
+{
+    expect_each_record_once("auto");
+}
+
+Test(source_file, delivers_each_record_once_by_pread)
+{
+    expect_each_record_once("posix");
+}
+
+/* What is written comes in pieces of any size, and is read in between. */
+Test(source_file, delivers_each_record_of_a_pipe_once)
+{
+    static char text[400000];
+    uint64_t seed = 999;
+    cr_assert_eq(mkfifo(io_path("pipe"), 0600), 0);
+    for (int round = 0; round < 30; round++) {
+        size_t size = make_text(&seed, text, sizeof text);
+        uint32_t limit = io_random(&seed, 2) ? 65536 : 16 + io_random(&seed, 5000);
+        char rest[128];
+        struct run r;
+        snprintf(rest, sizeof rest, "chunk: 4KiB, max_record: %uB", limit);
+        cr_assert_eq(begin(&r, INSTANCES, "auto", with_path("pipe", rest)), 0);
+        cr_assert_eq(r.count, 1);
+        int to = open(io_path("pipe"), O_WRONLY);
+        for (size_t at = 0; at < size;) {
+            size_t piece = 1 + io_random(&seed, 5000);
+            piece = piece < size - at ? piece : size - at;
+            cr_assert_eq(write(to, text + at, piece), (ssize_t)piece);
+            at += piece;
+            while (step(&r, 0) >= 0)
+                ;
+        }
+        close(to);
+        drain(&r);
+        compare(&r, text, size, limit);
+        end(&r);
+    }
+}
+
+/* ---- edges --------------------------------------------------------------------- */
+
+Test(source_file, takes_a_last_line_without_its_end)
+{
+    struct run r;
+    io_write("in", "a\nb", 3);
+    run_all(&r, 1, "auto", with_path("in", ""));
+    EXPECT(&r, "a", "b");
+    end(&r);
+}
+
+Test(source_file, gives_nothing_for_an_empty_file)
+{
+    struct run r;
+    io_write("in", "", 0);
+    run_all(&r, 2, "auto", with_path("in", ""));
+    cr_assert_eq(r.got_used, 0);
+    cr_assert_eq(r.result, BELT_FILL_END);
+    end(&r);
+}
+
+Test(source_file, starts_the_next_chunk_at_a_line_that_ends_with_the_last)
+{
+    static char text[8192];
+    struct run r;
+    memset(text, 'x', sizeof text);
+    text[4095] = text[8191] = '\n';
+    io_write("in", text, sizeof text);
+    run_all(&r, 2, "auto", with_path("in", "chunk: 4KiB"));
+    cr_assert_eq(r.got_used, 2);
+    cr_assert_eq(r.got[0].size, 4095);
+    cr_assert_eq(r.got[1].size, 4095);
+    cr_assert_eq(r.chunks, 2);
+    end(&r);
+}
+
+Test(source_file, reads_globs_in_order_and_several_paths)
+{
+    struct run r;
+    char settings[512];
+    io_write("b.log", "3\n", 2);
+    io_write("a.log", "1\n2\n", 4);
+    io_write("empty.log", "", 0);
+    io_write("z", "0\n", 2);
+    snprintf(settings, sizeof settings, "{ paths: ['%s', '%s'] }", io_path("z"), io_path("*.log"));
+    run_all(&r, 1, "auto", settings);
+    EXPECT(&r, "0", "1", "2", "3");
+    end(&r);
+}
+
+Test(source_file, reads_streams_and_files_in_order)
+{
+    struct run r;
+    char settings[512];
+    io_write("a", "1\n2", 3);
+    io_write("c", "5\n", 2);
+    cr_assert_eq(mkfifo(io_path("b"), 0600), 0);
+    snprintf(settings, sizeof settings, "{ paths: ['%s', '%s', '%s'] }", io_path("a"), io_path("b"),
+             io_path("c"));
+    cr_assert_eq(begin(&r, 3, "auto", settings), 0, "%s", r.part.err.text);
+    int to = open(io_path("b"), O_WRONLY);
+    cr_assert_eq(write(to, "3\n4", 3), 3);
+    close(to);
+    drain(&r);
+    EXPECT(&r, "1", "2", "3", "4", "5");
+    end(&r);
+}
+
+Test(source_file, delivers_what_a_stream_has_and_then_says_idle)
+{
+    struct run r;
+    cr_assert_eq(mkfifo(io_path("in"), 0600), 0);
+    cr_assert_eq(begin(&r, 1, "auto", with_path("in", "")), 0);
+    cr_assert_eq(step(&r, 0), BELT_FILL_IDLE);
+    cr_assert_geq(belt_source_file.fd(r.states[0]), 0);
+    int to = open(io_path("in"), O_WRONLY);
+    cr_assert_eq(write(to, "a\nhal", 5), 5);
+    cr_assert_eq(step(&r, 0), 1);
+    cr_assert_eq(step(&r, 0), BELT_FILL_IDLE);
+    cr_assert_eq(write(to, "f\n", 2), 2);
+    cr_assert_eq(step(&r, 0), 1);
+    cr_assert_str_eq(r.got[1].text, "half");
+    close(to);
+    end(&r);
+}
+
+Test(source_file, fails_a_record_over_the_limit_with_the_limit_in_its_reason)
+{
+    static char text[70000];
+    struct run r;
+    memset(text, 'x', sizeof text);
+    text[65537] = '\n';
+    io_write("in", text, sizeof text - 4000);
+    run_all(&r, 1, "auto", with_path("in", ""));
+    cr_assert_eq(r.got_used, 2);
+    cr_assert(r.got[0].failed && !r.got[1].failed);
+    cr_assert_str_eq(r.got[0].reason, "record longer than max_record (64KiB)");
+    cr_assert_eq(r.got[0].size, 65536);
+    end(&r);
+}
+
+Test(source_file, names_file_and_line_of_a_record)
+{
+    struct run r;
+    char want[256];
+    io_write("in", "a\nb\n\nd", 6);
+    run_all(&r, 1, "auto", with_path("in", ""));
+    snprintf(want, sizeof want, "%s:4", io_path("in"));
+    cr_assert_str_eq(r.where, want);
+    end(&r);
+}
+
+Test(source_file, names_the_line_of_a_record_from_standard_input)
+{
+    struct run r;
+    io_write("in", "a\nb\nc\n", 6);
+    cr_assert_not_null(freopen(io_path("in"), "r", stdin));
+    run_all(&r, 2, "auto", "'-'");
+    EXPECT(&r, "a", "b", "c");
+    cr_assert_str_eq(r.where, "stdin:3");
+    end(&r);
+}
+
+Test(source_file, counts_the_bytes_it_has_consumed)
+{
+    struct run r;
+    uint64_t total;
+    static char text[10000];
+    memset(text, '\n', sizeof text);
+    io_write("in", text, sizeof text);
+    run_all(&r, 1, "auto", with_path("in", "chunk: 4KiB"));
+    cr_assert_eq(belt_source_file.progress(r.states[0], &total), sizeof text);
+    cr_assert_eq(total, sizeof text);
+    end(&r);
+}
+
+Test(source_file, ends_soon_after_stop)
+{
+    struct run r;
+    static char text[20000];
+    memset(text, '\n', sizeof text);
+    io_write("in", text, sizeof text);
+    cr_assert_eq(begin(&r, 1, "auto", with_path("in", "")), 0);
+    cr_assert_eq(step(&r, 0), BELT_FRAME);
+    belt_source_file.stop(r.states[0]);
+    cr_assert_eq(step(&r, 0), BELT_FILL_END);
+    end(&r);
+}
+
+Test(source_file, is_idle_while_every_slab_is_lent)
+{
+    struct run r;
+    static char text[40960];
+    static struct belt_span spans[BELT_FRAME];
+    memset(text, 'x', sizeof text);
+    io_write("in", text, sizeof text);
+    cr_assert_eq(begin(&r, 1, "auto", with_path("in", "chunk: 4KiB, depth: 1")), 0);
+    struct belt_fill fill = { .size = sizeof fill, .spans = spans };
+    for (int i = 0; i < 3; i++)
+        cr_assert_geq(belt_source_file.fill(r.states[0], &fill, &r.part.err), 0);
+    cr_assert_eq(belt_source_file.fill(r.states[0], &fill, &r.part.err), BELT_FILL_IDLE);
+    belt_source_file.recycle(r.states[0], fill.slab);
+    cr_assert_geq(belt_source_file.fill(r.states[0], &fill, &r.part.err), 0);
+    end(&r);
+}
+
+/* ---- bad input ----------------------------------------------------------------- */
+
+Test(source_file, delivers_what_is_left_of_a_truncated_file_and_fails)
+{
+    struct run r;
+    static char text[40000];
+    for (size_t i = 0; i < sizeof text; i++)
+        text[i] = i % 10 == 9 ? '\n' : 'x';
+    io_write("in", text, sizeof text);
+    cr_assert_eq(begin(&r, 2, "auto", with_path("in", "chunk: 4KiB")), 0);
+    cr_assert_eq(truncate(io_path("in"), 10005), 0);
+    drain(&r);
+    cr_assert_eq(r.result, BELT_FILL_ERROR);
+    cr_assert_not_null(strstr(r.part.err.text, "truncated"), "%s", r.part.err.text);
+    cr_assert_not_null(strstr(r.part.err.text, io_path("in")));
+    cr_assert_eq(r.got_used, 1001);
+    cr_assert(!r.got[999].failed && r.got[1000].failed);
+    end(&r);
+}
+
+static void expect_refusal(const char *name, const char *words)
+{
+    struct run r;
+    cr_assert_lt(begin(&r, 1, "auto", with_path(name, "")), 0);
+    cr_assert_not_null(strstr(r.part.err.text, io_path(name)), "%s", r.part.err.text);
+    cr_assert_not_null(strstr(r.part.err.text, words), "%s", r.part.err.text);
+    io_free(&r.part);
+}
+
+Test(source_file, refuses_a_file_that_is_not_there)
+{
+    expect_refusal("missing", "No such file");
+}
+
+Test(source_file, refuses_a_directory)
+{
+    expect_refusal("", "is a directory");
+}
+
+Test(source_file, refuses_a_glob_without_a_match)
+{
+    expect_refusal("*.nothing", "no file matches");
+}
+
+Test(source_file, refuses_a_file_it_may_not_read)
+{
+    io_write("secret", "x\n", 2);
+    cr_assert_eq(chmod(io_path("secret"), 0), 0);
+    cr_assert_eq(chmod(io_directory, 0755), 0);
+    if (getuid() == 0)
+        cr_assert_eq(seteuid(65534), 0);
+    struct run r;
+    int rc = begin(&r, 1, "auto", with_path("secret", ""));
+    if (getuid() == 0)
+        cr_assert_eq(seteuid(0), 0);
+    cr_assert_eq(rc, -EACCES);
+    io_free(&r.part);
+}
