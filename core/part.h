@@ -182,8 +182,8 @@ BELT_API int belt_setup_batcher(struct belt_setup *setup, const struct belt_node
 /* This stage's own node, for the place in messages, and its path ("processor.steps.0"). */
 BELT_API const struct belt_node *belt_setup_node(const struct belt_setup *setup);
 BELT_API const char *belt_setup_path(const struct belt_setup *setup);
-/* How many instances of this stage will run; asked for by a source in prepare()
- * with belt_setup_limit(setup, 1) when it cannot be shared (stdin). */
+/* At most so many instances of this stage can run: one that reads stdin, or
+ * writes one file. More asked for by hand are refused. Sources and sinks. */
 BELT_API void belt_setup_limit(struct belt_setup *setup, uint32_t instances);
 /* A source: bytes of arena that each instance wants, in slabs of `slab` bytes. */
 BELT_API void belt_setup_arena(struct belt_setup *setup, uint32_t slab, uint32_t slabs);
@@ -264,6 +264,8 @@ struct belt_source {
      * (or, with bit 31 of `file`, place + the record's index). Cold; control thread, after the
      * lanes have ended. */
     int (*where)(void *conf, uint32_t file, uint64_t place, char *out, size_t room);
+    /* How this instance reads ("io_uring"), for the summary; static text. May be NULL. */
+    const char *(*means)(void *state);
     /* Bytes read so far by this instance, and in all (0: unknown), for the progress
      * line. Any thread. */
     uint64_t (*progress)(void *state, uint64_t *total);
@@ -308,7 +310,6 @@ struct belt_sink {
      * run failed. */
     int (*finish)(void *state, bool complete, struct belt_error *err);
     int (*fd)(void *state); /* readable when poll is worth a call; -1 or NULL: none */
-    bool shared_ok;         /* instances may write the same place (null) */
 };
 
 /* How a message becomes a row. Chosen by a sink's `format:` setting. */

@@ -152,6 +152,7 @@ static int start_lanes(struct belt_pipeline *p, struct belt_error *err)
         *err = run->error;
     } else {
         run->started_ns = belt_now();
+        belt_run_ready(run);
         run->go = true;
     }
     pthread_cond_broadcast(&run->changed);
@@ -197,6 +198,7 @@ int belt_pipeline_turn(struct belt_pipeline *p, uint64_t now_ns, struct belt_err
         rc = belt_lane_init(&p->run->lanes[0], err);
         if (rc < 0)
             return turn_ended(p, rc);
+        belt_run_ready(p->run);
     }
     p->run->ended_ns = now_ns;
     switch (belt_lane_turn(&p->run->lanes[0], now_ns, err)) {

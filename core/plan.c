@@ -87,11 +87,11 @@ static int count_instances(struct belt_plan *plan, const struct belt_spec *spec,
     uint32_t sources = spec->source_instances, processors = spec->processor_instances;
     if (!sources)
         sources = processors ? processors : usual;
-    if (spec->source_limit && sources > spec->source_limit) {
+    if (spec->source.limit && sources > spec->source.limit) {
         if (spec->source_instances)
             return belt_node_error(err, spec->source.node, "source concurrency: at most %u here",
-                                   spec->source_limit);
-        sources = spec->source_limit;
+                                   spec->source.limit);
+        sources = spec->source.limit;
     }
     if (!processors)
         processors = sources;

@@ -13,10 +13,12 @@ static void add_source(const struct belt_engine_run *run, struct belt_totals *t)
 {
     const struct belt_source *part =
         (const struct belt_source *)(const void *)run->spec->source.part;
+    /* A1, pairs with R1 in belt_run_ready(): before, the states are not set up. */
+    bool ready = belt_load_acquire32(&run->ready) != 0;
     for (uint32_t i = 0; i < run->sources_used; i++) {
         struct belt_source_stage *s = &run->sources[i];
         uint64_t total = 0;
-        if (part->progress && s->stage.inited)
+        if (part->progress && ready)
             s->progress = part->progress(s->state, &total);
         t->bytes_in += s->progress;
         if (total > s->progress_total)
@@ -153,6 +155,16 @@ int belt_pipeline_print_plan(struct belt_pipeline *p, FILE *out, struct belt_err
     return 0;
 }
 
+/* What the source really uses; before it runs, what it was asked to. */
+static const char *means(const struct belt_pipeline *p)
+{
+    const struct belt_source *part =
+        (const struct belt_source *)(const void *)p->spec->source.part;
+    if (p->run && part->means && belt_load_acquire32(&p->run->ready))
+        return part->means(p->run->sources[0].state);
+    return p->spec->placement.backend;
+}
+
 const char *belt_pipeline_plan_line(struct belt_pipeline *p)
 {
     const struct belt_plan *plan = p->plan;
@@ -167,7 +179,7 @@ const char *belt_pipeline_plan_line(struct belt_pipeline *p)
     snprintf(p->plan_line, sizeof p->plan_line, "%u lane%s on CPU%s %s%s, %s, wait %s",
              plan->place->lane_count, plan->place->lane_count == 1 ? "" : "s",
              belt_cpus_count(&cpus) == 1 ? "" : "s", list,
-             plan->sources == plan->processors ? " (fused)" : "", p->spec->placement.backend,
+             plan->sources == plan->processors ? " (fused)" : "", means(p),
              waits[plan->place->wait]);
     return p->plan_line;
 }

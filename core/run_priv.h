@@ -131,6 +131,7 @@ struct belt_engine_run {
     uint64_t failed_seen;             /* atomic: failures of all lanes, for fail_limit */
     uint32_t lanes_ready, lanes_left; /* under `lock` */
     bool go;
+    uint32_t ready;              /* atomic: every stage's init() is done */
     pthread_mutex_t lock;
     pthread_cond_t changed;
     struct belt_error error; /* first one; under `lock` */
@@ -166,6 +167,12 @@ static inline int belt_spec_outlets(const struct belt_spec *spec)
 /* Remembers the first error and makes every lane leave. Any thread. */
 void belt_run_fail(struct belt_engine_run *run, const struct belt_error *err);
 void belt_run_wake(struct belt_engine_run *run);
+
+static inline void belt_run_ready(struct belt_engine_run *run)
+{
+    /* R1, pairs with A1 in add_source(): the states of the parts. */
+    belt_store_release32(&run->ready, 1);
+}
 
 static inline bool belt_run_aborting(const struct belt_engine_run *run)
 {

@@ -94,7 +94,7 @@ const char *belt_setup_path(const struct belt_setup *setup)
 
 void belt_setup_limit(struct belt_setup *setup, uint32_t instances)
 {
-    setup->spec->source_limit = instances;
+    *setup->limit = instances;
 }
 
 void belt_setup_arena(struct belt_setup *setup, uint32_t slab, uint32_t slabs)

@@ -43,6 +43,7 @@ int belt_use_prepare(struct belt_builder *b, struct belt_use *use, struct belt_c
     struct belt_setup setup = { .spec = b->spec,
                                 .node = use->node,
                                 .path = use->path,
+                                .limit = &use->limit,
                                 .columns = columns,
                                 .columns_used = columns_used,
                                 .batchers = batchers };

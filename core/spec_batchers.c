@@ -202,7 +202,33 @@ static int add_batcher(struct belt_builder *b, struct belt_batcher_spec *batcher
     if (rc == 0)
         rc = belt_use_prepare(b, &batcher->sink, batcher->columns, &batcher->columns_used, false,
                               err);
+    if (rc == 0 && batcher->sink.limit && batcher->instances > batcher->sink.limit)
+        rc = belt_node_error(err, batcher->sink.node, "%s: at most %u instance%s can write there",
+                             batcher->path, batcher->sink.limit,
+                             batcher->sink.limit == 1 ? "" : "s");
     return rc < 0 ? rc : add_format(b, batcher, format, err);
+}
+
+/* The text of a sink's `path`, or of the sink itself where that stands for it. */
+static const char *path_of(const struct belt_batcher_spec *batcher)
+{
+    const char *whole = belt_node_text(batcher->sink.node);
+    const struct belt_node *path = belt_node_get(batcher->sink.node, "path");
+    return path ? belt_node_text(path) : whole;
+}
+
+/* Two sinks of one part with one path would destroy each other's file. */
+static int check_paths(const struct belt_spec *spec, int batchers, struct belt_error *err)
+{
+    for (int i = 0; i < batchers; i++)
+        for (int j = 0; j < i; j++) {
+            const struct belt_batcher_spec *a = &spec->batchers[j], *c = &spec->batchers[i];
+            const char *one = path_of(a), *other = path_of(c);
+            if (a->sink.part == c->sink.part && one && other && *one && strcmp(one, other) == 0)
+                return belt_node_error(err, c->sink.node, "%s writes '%s' as well: give each "
+                                       "its own path", a->path, one);
+        }
+    return 0;
 }
 
 /* The columns that a failed message has: dispatch.c fills them. */
@@ -218,7 +244,7 @@ static int add_failed(struct belt_builder *b, struct belt_error *err)
     struct belt_spec *spec = b->spec;
     const struct belt_node *node = belt_node_get(b->root, "failed");
     if (!node)
-        return 0;
+        return check_paths(spec, spec->batchers_used, err);
     struct belt_batcher_spec *batcher = &spec->batchers[spec->batchers_used];
     snprintf(batcher->name, sizeof batcher->name, "failed");
     snprintf(batcher->path, sizeof batcher->path, "failed");
@@ -232,7 +258,7 @@ static int add_failed(struct belt_builder *b, struct belt_error *err)
         return belt_node_error(err, node, "failed messages cannot be aggregated");
     batcher->ordered = false;
     batcher->instances = 1;
-    return rc;
+    return rc < 0 ? rc : check_paths(spec, spec->batchers_used + 1, err);
 }
 
 int belt_spec_add_batchers(struct belt_builder *b, struct belt_error *err)

@@ -21,6 +21,7 @@ struct belt_use {
     const struct belt_node *node;
     char path[96];
     bool opened;
+    uint32_t limit; /* most instances that the part allows; 0: any */
 };
 
 struct belt_batcher_spec {
@@ -48,7 +49,6 @@ enum belt_isolation { BELT_ISOLATION_THREAD, BELT_ISOLATION_PROCESS };
 struct belt_spec {
     char name[64];
     struct belt_use source;
-    uint32_t source_limit; /* most instances that the source allows, 0: any */
     uint32_t source_instances, processor_instances; /* 0: as the planner likes */
     uint32_t slab, slabs;                           /* the source's arena, per instance */
     struct belt_use steps[BELT_STEPS];
@@ -122,6 +122,7 @@ struct belt_setup {
     struct belt_spec *spec;
     const struct belt_node *node;
     const char *path;
+    uint32_t *limit;
     struct belt_column_info *columns; /* of the messages at this point */
     int *columns_used;
     bool batchers; /* whether batchers may be named here */

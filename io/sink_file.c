@@ -113,6 +113,8 @@ static int prepare(void *part_conf, struct belt_setup *setup, struct belt_error 
     const struct sink_conf *conf = part_conf;
     if (!*conf->path)
         return belt_node_error(err, belt_setup_node(setup), "path: name the file to write");
+    if (!strstr(conf->path, "{key}"))
+        belt_setup_limit(setup, 1); /* two writers would overwrite each other */
     return 0;
 }
 

@@ -15,5 +15,4 @@ const struct belt_sink belt_sink_null = {
         .help = "takes everything, keeps nothing",
     },
     .batch = batch,
-    .shared_ok = true,
 };

@@ -265,6 +265,8 @@ static int init(void *state, void *conf, const struct belt_instance *in, struct 
     }
     int rc = belt_backend_open(&s->backend, in->backend, SOURCE_DEPTH, err);
     if (rc == 0)
+        s->means = s->backend->ops->name;
+    if (rc == 0)
         s->backend->ops->lend(s->backend, s->arena, (size_t)in->slab * in->slabs);
     return rc;
 }
@@ -285,6 +287,11 @@ static void recycle(void *state, uint32_t slab)
 {
     struct source_state *s = state;
     s->free[s->free_used++] = slab;
+}
+
+static const char *means(void *state)
+{
+    return ((struct source_state *)state)->means;
 }
 
 static void stop(void *state)
@@ -344,6 +351,13 @@ static int where(void *part_conf, uint32_t file, uint64_t place, char *out, size
     return snprintf(out, room, "%s:%llu", conf->inputs[input].path, (unsigned long long)line);
 }
 
+static const char *name(void *part_conf, uint32_t file)
+{
+    const struct source_conf *conf = part_conf;
+    uint32_t input = file & ~SOURCE_STREAM;
+    return input < conf->count ? conf->inputs[input].path : "";
+}
+
 const struct belt_source belt_source_file = {
     .part = {
         .abi = BELT_ABI,
@@ -364,7 +378,9 @@ const struct belt_source belt_source_file = {
     .recycle = recycle,
     .stop = stop,
     .fd = fd,
+    .name = name,
     .where = where,
     .progress = progress,
+    .means = means,
     .rewinds = true,
 };

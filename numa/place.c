@@ -65,8 +65,9 @@ static int refuse_apart(struct belt_work *work, const struct belt_wish *a,
     char lists[2][64];
     belt_cpus_print(&a->cpus, lists[0], sizeof lists[0]);
     belt_cpus_print(&b->cpus, lists[1], sizeof lists[1]);
-    snprintf(work->why, work->room, "pin: %s.%u and %s.%u share a lane but are pinned to %s and "
-                                    "%s: pin both to one CPU, or take them apart (fuse: none%s)",
+    snprintf(work->why, work->room,
+             "pin: %s.%u and %s.%u share a lane but are pinned to %s and "
+             "%s: pin both to one CPU, or take them apart (fuse: none%s)",
              stage_of(work, a->by)->name, work->items[a->by].instance, stage_of(work, b->by)->name,
              work->items[b->by].instance, lists[0], lists[1],
              work->in->lanes ? ", more lanes" : "");
@@ -94,7 +95,7 @@ static struct belt_cpus share_of(const struct belt_place_pin *pin, uint32_t inst
 {
     if (pin->instance != BELT_PLACE_EVERY)
         return pin->cpus;
-    struct belt_cpus one = {{0}};
+    struct belt_cpus one = { { 0 } };
     int cpu = belt_cpus_next(&pin->cpus, 0);
     for (uint32_t skip = instance % belt_cpus_count(&pin->cpus); skip; skip--)
         cpu = belt_cpus_next(&pin->cpus, cpu + 1);
@@ -112,7 +113,7 @@ static int read_pin(struct belt_work *work, const struct belt_place_pin *pin)
         instances++;
         if (pin->instance != BELT_PLACE_EVERY && pin->instance != item->instance)
             continue;
-        struct belt_wish wish = {share_of(pin, item->instance), i};
+        struct belt_wish wish = { share_of(pin, item->instance), i };
         int rc = narrow(work, &work->items[item->leader].wish, &wish);
         if (rc < 0)
             return rc;
@@ -143,13 +144,21 @@ static int read_pins(struct belt_work *work)
 
 /* ---- lanes --------------------------------------------------------------------- */
 
-/* Lanes for what is not blocking. */
+/* A light item pinned by hand waits for the lanes' CPUs: it goes where its own is. */
+static bool waits_for_cpus(const struct belt_work *work, uint32_t item)
+{
+    const struct belt_work_item *leader = &work->items[work->items[item].leader];
+    return work->in->fuse == BELT_FUSE_AUTO && !stage_of(work, item)->blocking && leader->light &&
+           leader->wish.by != BELT_NOBODY;
+}
+
+/* Lanes for what has no other place. */
 static uint32_t lanes_wanted(const struct belt_work *work)
 {
     uint32_t widest = 0, all = 0;
     for (uint32_t i = 0; i < work->item_count; i++) {
         const struct belt_work_item *item = &work->items[i];
-        if (stage_of(work, i)->blocking)
+        if (stage_of(work, i)->blocking || waits_for_cpus(work, i))
             continue;
         uint32_t lanes = work->items[item->leader].light ? 1 : item->instance + 1;
         widest = lanes > widest ? lanes : widest;
@@ -161,14 +170,8 @@ static uint32_t lanes_wanted(const struct belt_work *work)
 static uint32_t add_lane(struct belt_work *work, bool blocking)
 {
     work->lanes[work->lane_count] =
-        (struct belt_work_lane){.wish.by = BELT_NOBODY, .cpu = -1, .blocking = blocking};
+        (struct belt_work_lane){ .wish.by = BELT_NOBODY, .cpu = -1, .blocking = blocking };
     return work->lane_count++;
-}
-
-/* A light item pinned by hand waits for the lanes' CPUs: it goes where its own is. */
-static bool waits_for_cpus(const struct belt_work *work, const struct belt_work_item *item)
-{
-    return work->in->fuse == BELT_FUSE_AUTO && item->light && item->wish.by != BELT_NOBODY;
 }
 
 static int assign_lanes(struct belt_work *work, uint32_t width)
@@ -178,10 +181,9 @@ static int assign_lanes(struct belt_work *work, uint32_t width)
         add_lane(work, false);
     for (uint32_t i = 0; i < work->item_count; i++) {
         struct belt_work_item *item = &work->items[i];
-        bool blocking = stage_of(work, i)->blocking;
-        if (item->leader != i || (!blocking && waits_for_cpus(work, item)))
+        if (item->leader != i || waits_for_cpus(work, i))
             continue;
-        if (blocking)
+        if (stage_of(work, i)->blocking)
             item->lane = add_lane(work, true);
         else if (work->in->fuse == BELT_FUSE_NONE)
             item->lane = all++ % width;
@@ -202,7 +204,20 @@ static uint32_t lane_on(const struct belt_work *work, const struct belt_cpus *cp
     return BELT_NOBODY;
 }
 
-static void assign_rest(struct belt_work *work)
+static int refuse_lane(struct belt_work *work, const struct belt_wish *wish)
+{
+    char list[64];
+    belt_cpus_print(&wish->cpus, list, sizeof list);
+    snprintf(work->why, work->room,
+             "pin %s.%u: no lane runs on CPU %s and no more than %u lane%s "
+             "may be made: pin it to a lane's CPU, or allow more",
+             stage_of(work, wish->by)->name, work->items[wish->by].instance, list, work->in->lanes,
+             work->in->lanes == 1 ? "" : "s");
+    return -EINVAL;
+}
+
+/* Items that waited for the lanes' CPUs, and those that follow a leader. */
+static int assign_rest(struct belt_work *work, uint32_t width)
 {
     for (uint32_t i = 0; i < work->item_count; i++) {
         struct belt_work_item *item = &work->items[i];
@@ -210,34 +225,18 @@ static void assign_rest(struct belt_work *work)
             item->lane = work->items[item->leader].lane;
             continue;
         }
-        if (stage_of(work, i)->blocking || !waits_for_cpus(work, item))
+        if (!waits_for_cpus(work, i))
             continue;
         item->lane = lane_on(work, &item->wish.cpus);
-        if (item->lane == BELT_NOBODY) {
-            item->lane = add_lane(work, false);
-            work->lanes[item->lane].wish = item->wish;
-            work->lanes[item->lane].cpu = belt_work_pick(work, &item->wish.cpus);
-        }
+        if (item->lane != BELT_NOBODY)
+            continue;
+        if (work->in->lanes && width++ >= work->in->lanes)
+            return refuse_lane(work, &item->wish);
+        item->lane = add_lane(work, false);
+        work->lanes[item->lane].wish = item->wish;
+        work->lanes[item->lane].cpu = belt_work_pick(work, &item->wish.cpus);
     }
-}
-
-/* With `light` items only on lanes made for their pins, some lanes may be empty. */
-static void drop_empty_lanes(struct belt_work *work)
-{
-    uint32_t kept = 0;
-    for (uint32_t l = 0; l < work->lane_count; l++) {
-        bool used = false;
-        for (uint32_t i = 0; i < work->item_count; i++)
-            if (work->items[i].lane == l) {
-                work->items[i].lane = kept;
-                used = true;
-            }
-        if (used)
-            work->lanes[kept++] = work->lanes[l];
-        else
-            work->load[work->lanes[l].cpu]--;
-    }
-    work->lane_count = kept;
+    return 0;
 }
 
 /* ---- the answer ---------------------------------------------------------------- */
@@ -260,9 +259,11 @@ static int check_wait(struct belt_work *work, struct belt_place *place)
         return 0;
     belt_cpus_print(&work->usable, list, sizeof list);
     if (work->in->pin_count) {
-        snprintf(work->why, work->room, "wait: spin wants a CPU for each lane, but %u lanes are "
-                                        "pinned to share one (%u lanes on CPUs %s): pin them "
-                                        "apart, or wait: backoff", most, work->lane_count, list);
+        snprintf(work->why, work->room,
+                 "wait: spin wants a CPU for each lane, but with these "
+                 "pins %u of the %u lanes share one of CPUs %s: pin them "
+                 "apart, or wait: backoff",
+                 most, work->lane_count, list);
         return -EINVAL;
     }
     place->wait = BELT_WAIT_BACKOFF;
@@ -289,7 +290,7 @@ static void fill_lane(const struct belt_work *work, struct belt_place *place, ui
     for (uint32_t s = work->in->stage_count; s-- > 0;)
         for (uint32_t i = 0; i < work->item_count; i++)
             if (work->items[i].stage == s && work->items[i].lane == lane)
-                items[to->item_count++] = (struct belt_place_item){s, work->items[i].instance};
+                items[to->item_count++] = (struct belt_place_item){ s, work->items[i].instance };
 }
 
 /* One block: the place, its lanes, their items. */
@@ -321,17 +322,19 @@ static int plan(struct belt_work *work, struct belt_place **out)
         rc = assign_lanes(work, width);
     if (rc == 0)
         rc = belt_work_cpus(work);
+    if (rc == 0)
+        rc = assign_rest(work, width);
     if (rc < 0)
         return rc;
-    assign_rest(work);
-    drop_empty_lanes(work);
     struct belt_place *place = answer(work);
     if (!place)
         return -ENOMEM;
     if (work->in->fuse == BELT_FUSE_NONE && width < wanted) {
         char text[120];
-        snprintf(text, sizeof text, "fuse: none wants %u lanes, only %u are allowed: some "
-                                    "stages share one", wanted, width);
+        snprintf(text, sizeof text,
+                 "fuse: none wants %u lanes, only %u are allowed: some "
+                 "stages share one",
+                 wanted, width);
         note(place, text);
     }
     rc = check_wait(work, place);

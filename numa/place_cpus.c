@@ -13,17 +13,19 @@ static int refuse_cpu(struct belt_work *work, const char *who, int cpu)
     bool isolated = belt_cpus_has(belt_topology_isolated(topology), cpu);
     char mask[128];
     belt_cpus_print(belt_topology_allowed(topology), mask, sizeof mask);
-    snprintf(work->why, work->room, "%s: CPU %d is outside this process's CPU mask %s%s; "
-                                    "allowed: %s", who, cpu, mask,
-             isolated ? " (it is isolated: taskset -c adds it)" : "", mask);
+    snprintf(work->why, work->room,
+             "%s: CPU %d is outside this process's CPU mask %s%s; "
+             "allowed: %s",
+             who, cpu, mask, isolated ? " (it is isolated: taskset -c adds it)" : "", mask);
     return -EINVAL;
 }
 
 static int check_pin(struct belt_work *work, const struct belt_place_pin *pin)
 {
+    const struct belt_cpus *allowed = belt_topology_allowed(work->in->topology);
     char who[128], list[128];
     snprintf(who, sizeof who, "pin %s", pin->stage);
-    struct belt_cpus outside = belt_cpus_minus(&pin->cpus, belt_topology_allowed(work->in->topology));
+    struct belt_cpus outside = belt_cpus_minus(&pin->cpus, allowed);
     int cpu = belt_cpus_next(&outside, 0);
     if (cpu >= 0)
         return refuse_cpu(work, who, cpu);
@@ -35,8 +37,9 @@ static int check_pin(struct belt_work *work, const struct belt_place_pin *pin)
     if (cpu < 0)
         snprintf(work->why, work->room, "%s: no CPU is named; allowed: %s", who, list);
     else
-        snprintf(work->why, work->room, "%s: CPU %d is not among the CPUs %s given for the "
-                                        "pipeline: add it there or pin to one of them",
+        snprintf(work->why, work->room,
+                 "%s: CPU %d is not among the CPUs %s given for the "
+                 "pipeline: add it there or pin to one of them",
                  who, cpu, list);
     return -EINVAL;
 }
@@ -97,7 +100,7 @@ static struct group *group_of(struct groups *groups, int id)
     while (i < groups->count && groups->at[i].id != id)
         i++;
     if (i == groups->count)
-        groups->at[groups->count++] = (struct group){.id = id};
+        groups->at[groups->count++] = (struct group){ .id = id };
     return &groups->at[i];
 }
 
@@ -132,7 +135,8 @@ static uint32_t count_before(const struct belt_topology *topology, const struct 
 {
     uint32_t before = 0;
     int core = belt_topology_cpu(topology, cpu)->core;
-    BELT_CPUS_EACH(usable, other) {
+    BELT_CPUS_EACH(usable, other)
+    {
         if (other >= cpu)
             break;
         before += belt_topology_cpu(topology, other)->core == core;
@@ -151,11 +155,12 @@ static void sort_groups(struct groups *groups, uint32_t lanes)
 static void order_cpus(struct belt_work *work, struct order *order, int near, uint32_t lanes)
 {
     const struct belt_topology *topology = work->in->topology;
-    BELT_CPUS_EACH(&work->usable, cpu) {
+    BELT_CPUS_EACH(&work->usable, cpu)
+    {
         const struct belt_cpu *at = belt_topology_cpu(topology, cpu);
         struct group *node = group_of(&order->nodes, at->node), *l3 = group_of(&order->l3s, at->l3);
         struct candidate *new = &order->cpus[order->count++];
-        *new = (struct candidate){.cpu = cpu, .core = at->core};
+        *new = (struct candidate){ .cpu = cpu, .core = at->core };
         new->pass = count_before(topology, &work->usable, cpu);
         node->cores += new->pass == 0;
         l3->cores += new->pass == 0;
@@ -215,7 +220,7 @@ int belt_work_cpus(struct belt_work *work)
     if (!order)
         return -ENOMEM;
     BELT_CPUS_EACH(&work->usable, cpu)
-        work->order[work->order_count++] = cpu;
+    work->order[work->order_count++] = cpu;
     while ((lane = next_pinned(work))) {
         lane->cpu = belt_work_pick(work, &lane->wish.cpus);
         near = near < 0 ? lane->cpu : near;
@@ -236,7 +241,7 @@ uint32_t belt_place_concurrency(const struct belt_topology *topology, const stru
         usable = belt_cpus_and(&usable, cpus);
     uint32_t cores = 0, threads = belt_cpus_count(&usable);
     BELT_CPUS_EACH(&usable, cpu)
-        cores += count_before(topology, &usable, cpu) == 0;
+    cores += count_before(topology, &usable, cpu) == 0;
     if (cores < 2)
         cores = threads;
     return cores ? cores : 1;

@@ -33,8 +33,8 @@ struct belt_work {
     struct belt_work_item *items; /* in the order of stages, then instances */
     struct belt_work_lane *lanes; /* room for as many as items */
     uint32_t item_count, lane_count;
-    uint32_t load[BELT_CPUS];     /* lanes on each CPU */
-    int order[BELT_CPUS];         /* usable CPUs, the best first */
+    uint32_t load[BELT_CPUS]; /* lanes on each CPU */
+    int order[BELT_CPUS];     /* usable CPUs, the best first */
     uint32_t order_count;
     char *why;
     size_t room;

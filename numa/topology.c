@@ -9,6 +9,17 @@
 
 /* ---- hwloc ------------------------------------------------------------------ */
 
+/* Memory nodes hang on packages and groups: without them all CPUs share all nodes. */
+static const struct {
+    hwloc_obj_type_t type;
+    enum hwloc_type_filter_e filter;
+} kept[] = {
+    { HWLOC_OBJ_PACKAGE, HWLOC_TYPE_FILTER_KEEP_STRUCTURE },
+    { HWLOC_OBJ_GROUP, HWLOC_TYPE_FILTER_KEEP_STRUCTURE },
+    { HWLOC_OBJ_L3CACHE, HWLOC_TYPE_FILTER_KEEP_ALL },
+    { HWLOC_OBJ_CORE, HWLOC_TYPE_FILTER_KEEP_ALL },
+};
+
 int belt_hwloc_load(hwloc_topology_t *out, const char *synthetic)
 {
     hwloc_topology_t machine;
@@ -18,8 +29,8 @@ int belt_hwloc_load(hwloc_topology_t *out, const char *synthetic)
     /* Devices and instruction caches would cost most of the time and tell us nothing.
      * Reading them may also move the thread about, which is not ours to do. */
     hwloc_topology_set_all_types_filter(machine, HWLOC_TYPE_FILTER_KEEP_NONE);
-    hwloc_topology_set_type_filter(machine, HWLOC_OBJ_CORE, HWLOC_TYPE_FILTER_KEEP_ALL);
-    hwloc_topology_set_type_filter(machine, HWLOC_OBJ_L3CACHE, HWLOC_TYPE_FILTER_KEEP_ALL);
+    for (size_t i = 0; i < sizeof kept / sizeof *kept; i++)
+        hwloc_topology_set_type_filter(machine, kept[i].type, kept[i].filter);
     hwloc_topology_set_flags(machine, HWLOC_TOPOLOGY_FLAG_DONT_CHANGE_BINDING);
     if (synthetic)
         rc = hwloc_topology_set_synthetic(machine, synthetic);

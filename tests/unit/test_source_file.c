@@ -43,7 +43,7 @@ static int begin(struct run *r, int instances, const char *backend, const char *
     if (belt_source_file.part.open(r->part.conf, err) < 0)
         return err->code;
     const struct belt_spec *spec = r->part.spec;
-    r->count = spec->source_limit ? (int)spec->source_limit : instances;
+    r->count = spec->source.limit ? (int)spec->source.limit : instances;
     r->got = calloc(RECORDS, sizeof *r->got);
     for (int i = 0; i < r->count; i++) {
         size_t size = (size_t)spec->slab * spec->slabs + 2 * 4096;
