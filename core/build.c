@@ -155,6 +155,9 @@ static void link_rows(struct belt_engine_run *run, struct belt_chain_stage *chai
     } else if (outlet->batcher->aggregate) {
         slots = PARTIAL_SLOTS;
     }
+    /* Whatever fits a frame must fit an open batch: belt_batches_row_limit(). */
+    if (out->capacity > outlet->batcher->memory / 4)
+        out->capacity = (uint32_t)(outlet->batcher->memory / 4 & ~UINT64_C(4095));
     struct belt_ring_conf conf = { .size = sizeof conf,
                                    .kind = BELT_SPSC,
                                    .items = slots,

@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <poll.h>
 #include <signal.h>
+#include <string.h>
 
 #include "core/clock_priv.h"
 #include "core/run_priv.h"
@@ -197,9 +198,10 @@ void *belt_lane_main(void *arg)
     char name[16];
     snprintf(name, sizeof name, "belt/lane.%u", lane->index);
     belt_name_thread(name);
-    if (lane->cpu >= 0)
-        belt_pin_thread((unsigned)lane->cpu);
-    bool ready = belt_lane_init(lane, &err) == 0;
+    int rc = lane->cpu >= 0 ? belt_pin_thread(lane->cpu) : 0;
+    if (rc < 0)
+        belt_error_set(&err, rc, "lane %u: CPU %d: %s", lane->index, lane->cpu, strerror(-rc));
+    bool ready = rc == 0 && belt_lane_init(lane, &err) == 0;
     if (!ready)
         belt_run_fail(lane->run, &err);
     if (wait_for_go(lane, ready) && run_lane(lane, &err) < 0)

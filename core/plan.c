@@ -147,8 +147,10 @@ int belt_plan_new(struct belt_plan **out, const struct belt_spec *spec, bool cal
         rc = count_instances(plan, spec, x->in.cpus, err);
     if (rc == 0) {
         name_stages(x, plan, spec);
-        if (caller)
+        if (caller) {
             x->in.lanes = 1;
+            x->in.pin_count = 0; /* the caller's thread is where it is */
+        }
         if (belt_place_new(&plan->place, &x->in, why, sizeof why) < 0)
             rc = belt_error_config(err, "placement: %s", why);
     }

@@ -44,16 +44,23 @@ bool belt_total_due(struct belt_batcher_stage *b, bool ended)
     return true;
 }
 
+/* A row may scribble over BELT_PAD bytes behind its end. */
+static size_t row_bound(const struct belt_batcher_stage *b, const struct belt_view *view,
+                        uint32_t i)
+{
+    const struct belt_format *format =
+        (const struct belt_format *)(const void *)b->spec->format.part;
+    return format->bound(b->spec->format.conf, view, i) + BELT_PAD;
+}
+
 /* True when the row found its place in a batch. */
 static bool emit_row(struct belt_batcher_stage *b, const struct belt_view *view, uint32_t i,
                      uint64_t now)
 {
     const struct belt_format *format =
         (const struct belt_format *)(const void *)b->spec->format.part;
-    size_t bound = format->bound(b->spec->format.conf, view, i);
+    uint32_t most = (uint32_t)row_bound(b, view, i);
     char *room;
-    /* A row may scribble over BELT_PAD bytes behind its end. */
-    uint32_t most = (uint32_t)bound + BELT_PAD;
     while (!(room = belt_batch_room(b->batches, "", 0, 0, most, now)))
         if (!belt_batcher_make_room(b))
             return false;
@@ -65,6 +72,7 @@ static bool emit_row(struct belt_batcher_stage *b, const struct belt_view *view,
 enum belt_turn belt_total_emit(struct belt_batcher_stage *b, uint64_t now, struct belt_error *err)
 {
     struct belt_view view = { .now = now };
+    uint32_t limit = belt_batches_row_limit(b->batches);
     if (!b->sorted) {
         if (belt_agg_sort(b->total, err) < 0)
             return BELT_TURN_FAILED;
@@ -77,6 +85,11 @@ enum belt_turn belt_total_emit(struct belt_batcher_stage *b, uint64_t now, struc
         return BELT_TURN_BUSY;
     }
     for (uint32_t i = 0; i < count; i++) {
+        if (row_bound(b, &view, i) > limit) {
+            belt_error_set(err, -E2BIG, "%s: a group's row does not fit its memory: raise memory",
+                           b->spec->path);
+            return BELT_TURN_FAILED;
+        }
         if (!emit_row(b, &view, i, now))
             return i ? BELT_TURN_BUSY : BELT_TURN_OUT;
         b->emit_at++;
