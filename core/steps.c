@@ -30,6 +30,17 @@ void belt_steps_fini(const struct belt_spec *spec, void *states[BELT_STEPS], int
     *ready = 0;
 }
 
+/* 64 messages that are all live: nothing to look up. */
+static uint32_t run_word(const struct belt_step *step, void *state, struct belt_view *view,
+                         uint32_t from)
+{
+    int (*message)(void *, struct belt_view *, uint32_t) = step->message;
+    uint32_t i = from;
+    while (i < from + 64 && message(state, view, i) >= 0)
+        i++;
+    return i;
+}
+
 static uint32_t run_step(const struct belt_use *use, void *state, struct belt_view *view)
 {
     const struct belt_step *step = (const struct belt_step *)(const void *)use->part;
@@ -40,6 +51,12 @@ static uint32_t run_step(const struct belt_use *use, void *state, struct belt_vi
      * on two lanes). A call may take out its own message only. */
     for (uint32_t w = view->first / 64; w * 64 < view->end; w++) {
         uint64_t rest = view->live[w] & belt_range_mask(w, view->first, view->end);
+        if (rest == UINT64_MAX) {
+            uint32_t handled = run_word(step, state, view, w * 64);
+            if (handled < w * 64 + 64)
+                return handled;
+            continue;
+        }
         for (; rest; rest &= rest - 1) {
             uint32_t i = w * 64 + (uint32_t)__builtin_ctzll(rest);
             if (step->message(state, view, i) < 0)
