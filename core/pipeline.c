@@ -10,6 +10,11 @@
 #include "core/pipeline_priv.h"
 #include "core/worker_priv.h"
 
+/* How often belt_pipeline_wait() looks for a stop's deadline. A signal handler may
+ * call stop, and cannot wake a condition. The end of the run wakes it at once. */
+#define LOOK_NS 10000000u
+#define IDLE_LOOK_NS 250000000u
+
 /* ---- telling it what to be -------------------------------------------------- */
 
 int belt_pipeline_new(struct belt_pipeline **out, struct belt_error *err)
@@ -234,7 +239,8 @@ int belt_pipeline_wait(struct belt_pipeline *p, uint64_t timeout_ns, struct belt
         /* Looks up now and then, for a stop whose deadline has passed. */
         struct timespec at;
         clock_gettime(CLOCK_REALTIME, &at);
-        uint64_t ns = until - now < 20000000u ? until - now : 20000000u;
+        uint64_t most = belt_run_stopping(run) ? LOOK_NS : IDLE_LOOK_NS;
+        uint64_t ns = until - now < most ? until - now : most;
         uint64_t sum = (uint64_t)at.tv_nsec + ns;
         at.tv_sec += (time_t)(sum / 1000000000u);
         at.tv_nsec = (long)(sum % 1000000000u);
@@ -261,6 +267,8 @@ void belt_pipeline_stop(struct belt_pipeline *p, uint64_t deadline_ns)
     if (!run)
         return;
     uint64_t now = belt_now();
+    if (deadline_ns == BELT_FOREVER)
+        deadline_ns = p->spec->drain;
     uint64_t at = deadline_ns > UINT64_MAX - now ? UINT64_MAX : now + deadline_ns;
     belt_store_relaxed(&run->stop_deadline, at ? at : 1);
     belt_store_release32(&run->stopping, 1);

@@ -48,7 +48,8 @@ BELT_API int belt_pipeline_turn(struct belt_pipeline *p, uint64_t now_ns, struct
 /* 0: ended, -ETIMEDOUT after `timeout_ns`, else what made the run fail. */
 BELT_API int belt_pipeline_wait(struct belt_pipeline *p, uint64_t timeout_ns,
                                 struct belt_error *err);
-/* Sources stop, all that is inside is finished, at most for `deadline_ns`; then lanes
+/* Sources stop, all that is inside is finished, at most for `deadline_ns` (0: not at
+ * all, BELT_FOREVER: for as long as the setting `drain` says); then lanes
  * stop where they are and what is left is counted as unsettled. Safe in a signal handler. */
 BELT_API void belt_pipeline_stop(struct belt_pipeline *p, uint64_t deadline_ns);
 BELT_API void belt_pipeline_free(struct belt_pipeline *p);
@@ -76,6 +77,8 @@ BELT_API size_t belt_pipeline_failures(struct belt_pipeline *p, struct belt_fail
 
 /* The plan as text: stages, lanes, CPUs, edges, memory. Valid after validate. */
 BELT_API int belt_pipeline_print_plan(struct belt_pipeline *p, FILE *out, struct belt_error *err);
+/* The setting `name`; valid after validate. */
+BELT_API const char *belt_pipeline_name(const struct belt_pipeline *p);
 /* The plan in one line ("2 lanes on CPUs 0,1, ..."); after start. */
 BELT_API const char *belt_pipeline_plan_line(struct belt_pipeline *p);
 /* Everything counted, as one JSON object. */

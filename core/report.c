@@ -155,6 +155,11 @@ int belt_pipeline_print_plan(struct belt_pipeline *p, FILE *out, struct belt_err
     return 0;
 }
 
+const char *belt_pipeline_name(const struct belt_pipeline *p)
+{
+    return p->spec ? p->spec->name : "";
+}
+
 /* What the source really uses; before it runs, what it was asked to. */
 static const char *means(const struct belt_pipeline *p)
 {

@@ -177,7 +177,9 @@ static int add_batcher(struct belt_builder *b, struct belt_batcher_spec *batcher
     int rc = belt_settings_read(&in, &conf, b->tree, err);
     if (rc < 0)
         return rc;
-    if (!conf.sink)
+    /* Not conf.sink: `null`, which settings take for nothing, is a sink. */
+    const struct belt_node *sink = belt_node_get(batcher->node, "sink");
+    if (!sink)
         return belt_node_error(err, batcher->node, "%s needs a sink: sink: { NAME: { ... } }",
                                batcher->path);
     if (conf.bytes > conf.memory / 2)
@@ -198,7 +200,7 @@ static int add_batcher(struct belt_builder *b, struct belt_batcher_spec *batcher
     if (rc == 0)
         rc = add_key(b, batcher, conf.key, err);
     if (rc == 0)
-        rc = belt_use_part(b, &batcher->sink, BELT_SINK, conf.sink, path, sink_also, err);
+        rc = belt_use_part(b, &batcher->sink, BELT_SINK, sink, path, sink_also, err);
     if (rc == 0)
         rc = belt_use_prepare(b, &batcher->sink, batcher->columns, &batcher->columns_used, false,
                               err);

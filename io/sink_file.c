@@ -384,7 +384,9 @@ static int complete_file(struct sink_state *s, struct out_file *file, struct bel
     }
     if (file->target.fd >= 0)
         close_file(s, file);
-    if (rc < 0 || !file->partial)
+    /* Rows are missing, as was reported: the old file is the better one, and what
+     * could be written stays beside it. */
+    if (rc < 0 || !file->partial || file->target.torn)
         return rc;
     if (rename(file->partial, file->path) < 0)
         return belt_error_set(err, -errno, "rename %s to %s: %s", file->partial, file->path,

@@ -83,6 +83,7 @@ static void end(struct belt_write *write, int code)
     struct belt_target *target = write->target;
     write->code = code;
     target->busy = false;
+    target->torn |= code < 0;
     if (target->offset == BELT_IO_STREAM)
         return;
     if (code == 0)

@@ -17,6 +17,7 @@ struct belt_target {
     uint64_t offset;  /* of the next write; BELT_IO_STREAM: it has none */
     uint32_t queued;  /* batches not yet ended */
     bool busy;        /* a write is under way */
+    bool torn;        /* a write failed: rows are missing */
 };
 
 struct belt_write;

@@ -111,7 +111,7 @@ static void read_isolated(struct belt_cpus *out)
 
 static void load_machine(void)
 {
-    hwloc_topology_t loaded;
+    hwloc_topology_t loaded = NULL; /* gcc 12 does not see that 0 means set */
     if (belt_hwloc_load(&loaded, NULL) == 0) {
         belt_topology_read(&machine, loaded);
         hwloc_topology_destroy(loaded);
@@ -170,7 +170,7 @@ int belt_topology_load(struct belt_topology **out, char *why, size_t room)
 
 int belt_topology_synthetic(struct belt_topology **out, const char *spec, char *why, size_t room)
 {
-    hwloc_topology_t made;
+    hwloc_topology_t made = NULL;
     int rc = belt_hwloc_load(&made, spec);
     if (rc < 0) {
         snprintf(why, room, "topology '%s': %s", spec, strerror(-rc));

@@ -1,0 +1,46 @@
+#!/bin/bash
+# What `./dev run` shows. BELTWAY: the binary; ROWS: rows to generate (20M);
+# DATA: where they are kept; OUT: where results go.
+set -euo pipefail
+examples=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+beltway=${BELTWAY:-$examples/../build/beltway}
+data=${DATA:-$(dirname "$beltway")/data}
+out=${OUT:-$data}
+rows=${ROWS:-20M}
+mkdir -p "$data" "$out"
+
+if [[ ${1:-} == --rows ]]; then
+    rows=${2:?how many}
+fi
+
+say() {
+    printf '\n== %s\n' "$*"
+}
+
+# sensors FILE: the main job; shows the first of its totals and how many there are.
+sensors() {
+    "$beltway" run "$examples/sensors/pipeline.yaml" -s "source.file.paths=$1" \
+        -s "batchers.totals.sink.file.path=$out/totals.csv" \
+        -s "failed.sink.file.path=$out/failed.ndjson"
+    head -6 "$out/totals.csv"
+    echo "... $(($(wc -l <"$out/totals.csv") - 1)) names in $out/totals.csv"
+}
+
+say "min, mean, max and count by name: latitudes of the tz database's places"
+sensors "$examples/sensors/measurements.txt"
+
+log=/var/log/dpkg.log
+[[ -r $log ]] || log=$examples/packages/dpkg-sample.txt
+say "a file for each action: $log"
+rm -f "$out"/packages-*.log
+"$beltway" run "$examples/packages/pipeline.yaml" -s "source.file.paths=$log" \
+    -s "batchers.actions.sink.file.path=$out/packages-{key}.log"
+wc -l "$out"/packages-*.log
+
+file=$data/sensors-$rows.txt
+say "the first job again, on $rows generated rows: $file"
+if [[ ! -s $file ]]; then
+    "$beltway" generate sensors --rows "$rows" --out "$file.partial"
+    mv "$file.partial" "$file"
+fi
+sensors "$file"
