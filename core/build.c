@@ -154,6 +154,8 @@ static void link_rows(struct belt_engine_run *run, struct belt_chain_stage *chai
         slots = FAILED_SLOTS;
     } else if (outlet->batcher->aggregate) {
         slots = PARTIAL_SLOTS;
+    } else if (!outlet->batcher->ordered && chain->stage.lane == b->stage.lane) {
+        slots = FUSED_FRAMES; /* taken in the next turn: what stays in the cache is best */
     }
     /* Whatever fits a frame must fit an open batch: belt_batches_row_limit(). */
     if (out->capacity > outlet->batcher->memory / 4)
