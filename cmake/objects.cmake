@@ -16,6 +16,10 @@ function(belt_objects name)
     if(hot)
         foreach(isa ${BELT_ISAS})
             add_library(${name}_${isa} OBJECT ${hot})
+            # Checked copies of known size force vectors through the stack: the line
+            # scanner took 2.1 instead of 1.4 ns a line under clang 14.
+            target_compile_options(${name}_${isa} PRIVATE -U_FORTIFY_SOURCE
+                                   -fno-stack-protector)
             target_compile_definitions(${name}_${isa} PRIVATE BELT_ISA=${isa})
             target_compile_options(${name}_${isa} PRIVATE ${BELT_MARCH_${isa}})
             list(APPEND objects $<TARGET_OBJECTS:${name}_${isa}>)
