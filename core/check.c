@@ -58,7 +58,6 @@ static void find_input(struct finds *f, const struct belt_input_frame *frame,
             uint64_t todo = 0;
             for (int s = 0; s < chain->segments_used; s++)
                 todo |= belt_range_mask(w, chain->segments[s].first, chain->segments[s].end);
-            todo &= chain->engine.live[w] | chain->engine.failed[w];
             for (int o = 0; o < chain->outlets_used; o++)
                 todo |= chain->outlets[o].todo[w];
             mask &= todo;

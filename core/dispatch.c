@@ -308,12 +308,16 @@ static bool pack_frame(struct belt_outlet *outlet)
     return belt_row_out_flush(out, BELT_EPOCH * (outlet->packed == UINT64_MAX), 0, outlet->epoch);
 }
 
-bool belt_dispatch_partials(struct belt_chain_stage *chain, uint64_t epoch)
+/* The last epoch of this aggregate that is over; each has a time of its own. */
+static uint64_t epoch_over(const struct belt_outlet *outlet, uint64_t started, uint64_t now)
 {
-    for (int o = 0; o < chain->outlets_used; o++) {
-        struct belt_outlet *outlet = &chain->outlets[o];
-        if (!outlet->partial || (outlet->epoch == epoch && !outlet->packing))
-            continue;
+    uint64_t every = belt_agg_every(outlet->batcher->aggregate);
+    return every && now > started ? (now - started) / every : 0;
+}
+
+static bool send_partial(struct belt_outlet *outlet, uint64_t epoch)
+{
+    while (outlet->packing || outlet->epoch < epoch) {
         if (!outlet->packing) {
             outlet->packing = true;
             outlet->epoch = epoch;
@@ -324,6 +328,19 @@ bool belt_dispatch_partials(struct belt_chain_stage *chain, uint64_t epoch)
                 return false;
         outlet->packing = false;
         belt_agg_clear(outlet->partial);
+    }
+    return true;
+}
+
+bool belt_dispatch_partials(struct belt_chain_stage *chain, uint64_t now, bool ended)
+{
+    uint64_t started = chain->stage.run->started_ns;
+    for (int o = 0; o < chain->outlets_used; o++) {
+        struct belt_outlet *outlet = &chain->outlets[o];
+        if (!outlet->partial)
+            continue;
+        if (!send_partial(outlet, ended ? UINT64_MAX : epoch_over(outlet, started, now)))
+            return false;
     }
     return true;
 }

@@ -20,11 +20,13 @@ static struct belt_input_frame *pool_claim(struct belt_feed *feed)
     struct belt_pool *pool = feed->pool;
     if (feed->claimed)
         return feed->claimed;
-    /* Those that came back are handed out by belt_feed_reclaim(), which leaves
-     * the last one here: see there. */
-    if (feed->fresh == pool->each)
+    uint32_t number = feed->spare - 1;
+    if (feed->spare)
+        feed->spare = pool_frame(pool, number)->next;
+    else if (feed->fresh < pool->each)
+        number = feed->source * pool->each + feed->fresh++;
+    else
         return NULL;
-    uint32_t number = feed->source * pool->each + feed->fresh++;
     feed->claimed = pool_frame(pool, number);
     feed->claimed->number = number;
     feed->claimed->owner = feed->source;
@@ -64,11 +66,14 @@ const struct belt_input_frame *belt_feed_reclaim(struct belt_feed *feed)
 {
     if (feed->pool) {
         uint32_t number;
-        /* One frame in hand is enough; more stay in the ring until it is used. */
-        if (feed->claimed || !belt_pop(&feed->free, &number, sizeof number))
+        /* Even with a frame in hand: what came back brings the slabs that are
+         * waited for to fill it. */
+        if (!belt_pop(&feed->free, &number, sizeof number))
             return NULL;
-        feed->claimed = pool_frame(feed->pool, number);
-        return feed->claimed;
+        struct belt_input_frame *frame = pool_frame(feed->pool, number);
+        frame->next = feed->spare;
+        feed->spare = number + 1;
+        return frame;
     }
     /* A1, pairs with R1 in belt_release() of rings/ring.h: the reader is through
      * with the slabs of these frames; else a slab would be filled under its eyes. */

@@ -30,6 +30,7 @@ struct belt_input_frame {
     uint64_t failed[BELT_WORDS];
     const char *failed_reason; /* static text of the source */
     uint32_t number, owner;    /* in a shared pool: which frame, and whose */
+    uint32_t next;             /* of those that came back: 1 + the number, 0: none */
     struct belt_span spans[BELT_FRAME];
 };
 
@@ -71,6 +72,7 @@ struct belt_feed {
     struct belt_pool *pool;
     struct belt_rx free;    /* pool: numbers that came back */
     uint32_t fresh, source; /* pool: frames of ours not used before */
+    uint32_t spare;         /* pool: frames that came back, a list by number + 1; 0: none */
     struct belt_input_frame *claimed;
     uint64_t reclaimed;         /* ring: frames looked at after their release */
     struct belt_lane **readers; /* [readers_used]: to wake */

@@ -163,8 +163,7 @@ const char *belt_pipeline_name(const struct belt_pipeline *p)
 /* What the source really uses; before it runs, what it was asked to. */
 static const char *means(const struct belt_pipeline *p)
 {
-    const struct belt_source *part =
-        (const struct belt_source *)(const void *)p->spec->source.part;
+    const struct belt_source *part = (const struct belt_source *)(const void *)p->spec->source.part;
     if (p->run && part->means && belt_load_acquire32(&p->run->ready))
         return part->means(p->run->sources[0].state);
     return p->spec->placement.backend;

@@ -82,7 +82,6 @@ struct belt_chain_stage {
     int outlets_used;
     struct belt_failure_seen failures[BELT_FAILURES];
     uint32_t failures_used;
-    uint64_t epoch;                   /* last one whose partial tables are sent */
     struct belt_worker *worker;       /* isolation: process */
     const struct belt_result *result; /* of the worker, in hand */
 };
@@ -131,7 +130,7 @@ struct belt_engine_run {
     uint64_t failed_seen;             /* atomic: failures of all lanes, for fail_limit */
     uint32_t lanes_ready, lanes_left; /* under `lock` */
     bool go;
-    uint32_t ready;              /* atomic: every stage's init() is done */
+    uint32_t ready; /* atomic: every stage's init() is done */
     pthread_mutex_t lock;
     pthread_cond_t changed;
     struct belt_error error; /* first one; under `lock` */
@@ -193,6 +192,8 @@ static inline struct belt_ledger *belt_run_ledger(const struct belt_engine_run *
 
 /* ---- stage_chain.c, steps.c ------------------------------------------------- */
 
+#define BELT_TEXT_TOO_LONG "its new text is longer than a frame's room"
+
 /* States for every step, and init() of each. *ready counts those that fini() owes. */
 int belt_steps_init(const struct belt_spec *spec, void *states[BELT_STEPS], int *ready,
                     uint32_t index, uint32_t count, struct belt_error *err);
@@ -223,8 +224,8 @@ void belt_dispatch_too_long(struct belt_chain_stage *chain, struct belt_outlet *
                             size_t size);
 /* Nothing more right now: what is half full leaves. */
 void belt_dispatch_flush(struct belt_chain_stage *chain);
-/* Sends partial tables: for epoch `epoch`, or (UINT64_MAX) the last. True when through. */
-bool belt_dispatch_partials(struct belt_chain_stage *chain, uint64_t epoch);
+/* Sends the partial tables whose epoch is over, or (ended) the last. True when through. */
+bool belt_dispatch_partials(struct belt_chain_stage *chain, uint64_t now, bool ended);
 
 /* ---- stage_batcher.c -------------------------------------------------------- */
 

@@ -214,7 +214,9 @@ static int add_batcher(struct belt_builder *b, struct belt_batcher_spec *batcher
 /* The text of a sink's `path`, or of the sink itself where that stands for it. */
 static const char *path_of(const struct belt_batcher_spec *batcher)
 {
-    const char *whole = belt_node_text(batcher->sink.node);
+    const char *scalar = batcher->sink.part->scalar;
+    bool stands_for_it = scalar && strcmp(scalar, "path") == 0;
+    const char *whole = stands_for_it ? belt_node_text(batcher->sink.node) : NULL;
     const struct belt_node *path = belt_node_get(batcher->sink.node, "path");
     return path ? belt_node_text(path) : whole;
 }
@@ -227,8 +229,10 @@ static int check_paths(const struct belt_spec *spec, int batchers, struct belt_e
             const struct belt_batcher_spec *a = &spec->batchers[j], *c = &spec->batchers[i];
             const char *one = path_of(a), *other = path_of(c);
             if (a->sink.part == c->sink.part && one && other && *one && strcmp(one, other) == 0)
-                return belt_node_error(err, c->sink.node, "%s writes '%s' as well: give each "
-                                       "its own path", a->path, one);
+                return belt_node_error(err, c->sink.node,
+                                       "%s writes '%s' as well: give each "
+                                       "its own path",
+                                       a->path, one);
         }
     return 0;
 }

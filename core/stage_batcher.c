@@ -144,8 +144,8 @@ static bool take_one(struct belt_batcher_stage *b, struct belt_row_in *in,
                      struct belt_row_frame *frame, uint64_t now)
 {
     struct belt_span key = frame->keys[in->row], row = frame->rows[in->row];
-    char *room = belt_batch_room(b->batches, frame->data + key.at, key.size,
-                                 frame->hashes[in->row], row.size, now);
+    char *room = belt_batch_room(b->batches, frame->data + key.at, key.size, frame->hashes[in->row],
+                                 row.size, now);
     if (!room)
         return false;
     while (!frame->runs[in->run].mask)

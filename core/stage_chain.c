@@ -91,26 +91,6 @@ static int run_frame(struct belt_chain_stage *chain, struct belt_error *err)
 
 /* ---- turns ------------------------------------------------------------------ */
 
-static uint64_t every(const struct belt_chain_stage *chain)
-{
-    uint64_t shortest = 0;
-    for (int o = 0; o < chain->outlets_used; o++) {
-        const struct belt_agg_spec *aggregate = chain->outlets[o].batcher->aggregate;
-        uint64_t t = aggregate ? belt_agg_every(aggregate) : 0;
-        if (t && (!shortest || t < shortest))
-            shortest = t;
-    }
-    return shortest;
-}
-
-/* True when an epoch is over and its partial tables still have to go. */
-static bool epoch_due(struct belt_chain_stage *chain, uint64_t now, uint64_t *epoch)
-{
-    uint64_t t = every(chain), started = chain->stage.run->started_ns;
-    *epoch = t && now > started ? (now - started) / t : 0;
-    return *epoch > chain->epoch;
-}
-
 static void close_outlets(struct belt_chain_stage *chain)
 {
     for (int o = 0; o < chain->outlets_used; o++)
@@ -120,12 +100,12 @@ static void close_outlets(struct belt_chain_stage *chain)
         }
 }
 
-static enum belt_turn no_input(struct belt_chain_stage *chain)
+static enum belt_turn no_input(struct belt_chain_stage *chain, uint64_t now)
 {
     belt_dispatch_flush(chain);
     if (!all_ended(chain))
         return BELT_TURN_IN;
-    if (!belt_dispatch_partials(chain, UINT64_MAX))
+    if (!belt_dispatch_partials(chain, now, true))
         return BELT_TURN_OUT;
     for (int o = 0; o < chain->outlets_used; o++)
         for (uint32_t i = 0; i < chain->outlets[o].batcher->instances; i++)
@@ -157,12 +137,15 @@ static enum belt_turn take_result(struct belt_chain_stage *chain, uint64_t now,
             belt_count(&chain->stage.stats.messages, chain->frame->count);
             belt_count(&chain->stage.stats.frames, 1);
         }
+        /* The part of the frame that is still to come; nobody runs it here. */
+        chain->segments[0] = (struct belt_segment){ chain->result->end, chain->frame->count, 0 };
+        chain->segments_used = 1;
         int rc = belt_dispatch_begin(chain, chain->result->first, chain->result->end, err);
         chain->dispatching = true;
         return rc < 0 ? BELT_TURN_FAILED : BELT_TURN_BUSY;
     }
     if (!belt_intake_peek(&chain->intakes[0]))
-        return no_input(chain);
+        return no_input(chain, now);
     int rc = belt_worker_watch(worker, err);
     belt_store_relaxed(&chain->stage.stats.restarts, worker->restarts);
     belt_store_relaxed(&chain->stage.stats.attempts, worker->attempts);
@@ -174,12 +157,14 @@ static enum belt_turn finish_result(struct belt_chain_stage *chain)
     bool last = chain->result->flags & BELT_LAST_PART;
     if (!belt_dispatch_rows(chain) || (last && !belt_dispatch_mark(chain)))
         return BELT_TURN_OUT;
-    chain->frame = NULL;
     chain->dispatching = false;
     belt_worker_release(chain->worker);
     chain->result = NULL;
-    if (last)
+    if (last) {
+        chain->frame = NULL;
+        chain->segments_used = 0;
         belt_intake_release(chain->from);
+    }
     return BELT_TURN_BUSY;
 }
 
@@ -203,18 +188,14 @@ static int chain_fd(struct belt_stage *stage)
 static enum belt_turn chain_turn(struct belt_stage *stage, uint64_t now, struct belt_error *err)
 {
     struct belt_chain_stage *chain = chain_of(stage);
-    uint64_t epoch;
-    if (!chain->frame && epoch_due(chain, now, &epoch)) {
-        if (!belt_dispatch_partials(chain, epoch))
-            return BELT_TURN_OUT;
-        chain->epoch = epoch;
-    }
+    if (!chain->frame && !belt_dispatch_partials(chain, now, false))
+        return BELT_TURN_OUT;
     if (chain->worker)
         return worker_turn(chain, now, err);
     if (!chain->frame) {
         chain->from = next_intake(chain);
         if (!chain->from)
-            return no_input(chain);
+            return no_input(chain, now);
         chain->frame = belt_intake_peek(chain->from);
         load_frame(chain, now);
     }
@@ -229,8 +210,15 @@ static enum belt_turn chain_turn(struct belt_stage *stage, uint64_t now, struct 
 static uint64_t chain_deadline(const struct belt_stage *stage)
 {
     const struct belt_chain_stage *chain = (const struct belt_chain_stage *)(const void *)stage;
-    uint64_t t = every(chain);
-    return t ? stage->run->started_ns + (chain->epoch + 1) * t : UINT64_MAX;
+    uint64_t first = UINT64_MAX;
+    for (int o = 0; o < chain->outlets_used; o++) {
+        const struct belt_outlet *outlet = &chain->outlets[o];
+        uint64_t every = outlet->partial ? belt_agg_every(outlet->batcher->aggregate) : 0;
+        uint64_t at = stage->run->started_ns + (outlet->epoch + 1) * every;
+        if (every && at < first)
+            first = at;
+    }
+    return first;
 }
 
 const struct belt_stage_kind belt_chain_kind = {

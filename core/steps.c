@@ -66,10 +66,12 @@ static uint32_t run_step(const struct belt_use *use, void *state, struct belt_vi
     return view->end;
 }
 
-/* Step s may use the room up to its share, so that those after it find some. */
+/* Step s may use the room up to its share, so that those after it find some. What
+ * the payloads want when they move is set aside: no step's share pays for it. */
 static uint32_t share(const struct belt_engine *engine, int s, int steps)
 {
-    return (uint32_t)((uint64_t)engine->room_size * (unsigned)(s + 1) / (unsigned)steps);
+    uint64_t shared = engine->room_size - engine->reserve;
+    return (uint32_t)(shared * (unsigned)(s + 1) / (unsigned)steps) + engine->moved;
 }
 
 struct belt_segment belt_segment_run(const struct belt_spec *spec, void *const states[BELT_STEPS],
@@ -86,7 +88,7 @@ struct belt_segment belt_segment_run(const struct belt_spec *spec, void *const s
         while (handled < view->end && fresh && s == segment.step &&
                handled == belt_next_live(view, first)) {
             /* Fresh room, and still not enough for this one alone. */
-            belt_fail_message(view, handled, "its new text is longer than a frame's room");
+            belt_fail_message(view, handled, BELT_TEXT_TOO_LONG);
             view->first = handled;
             handled = run_step(&spec->steps[s], states[s], view);
         }

@@ -43,7 +43,8 @@ void belt_route(struct belt_view *view, uint32_t i, int batcher)
 uint32_t belt_room_limit(const struct belt_view *view)
 {
     const struct belt_engine *engine = view->engine;
-    return engine->room_size / (uint32_t)(engine->steps > 1 ? engine->steps : 1);
+    uint32_t steps = (uint32_t)(engine->steps > 1 ? engine->steps : 1);
+    return (engine->room_size - engine->reserve) / steps;
 }
 
 char *belt_room(struct belt_view *view, uint32_t size)
@@ -83,12 +84,25 @@ static bool adopt(struct belt_engine *engine, int column, uint32_t from)
     return true;
 }
 
+/* The frame's own payloads are about to move: their bytes come out of the reserve. */
+static void use_reserve(struct belt_engine *engine, int column)
+{
+    if (column || engine->moved)
+        return;
+    engine->moved = engine->reserve;
+    uint32_t left = engine->room_size - engine->room_share;
+    engine->room_share += engine->reserve < left ? engine->reserve : left;
+}
+
 bool belt_put_text(struct belt_view *view, int column, uint32_t i, const char *bytes, uint32_t size)
 {
     struct belt_engine *engine = view->engine;
     struct belt_column *c = &engine->columns[column];
-    if (c->base != engine->rooms[engine->room] && !adopt(engine, column, view->first))
-        return false;
+    if (c->base != engine->rooms[engine->room]) {
+        use_reserve(engine, column);
+        if (!adopt(engine, column, view->first))
+            return false;
+    }
     c->as.spans[i] = (struct belt_span){ (uint32_t)(bytes - c->base), size };
     return true;
 }
@@ -128,7 +142,7 @@ void belt_engine_init(struct belt_engine *engine, const struct belt_column_info 
         memory += (size_t)room_size + 2 * BELT_PAD;
     }
     engine->room_size = engine->room_share = room_size;
-    engine->room = engine->room_used = 0;
+    engine->room = engine->room_used = engine->reserve = engine->moved = 0;
     engine->steps = steps;
     engine->view = (struct belt_view){
         .size = sizeof(struct belt_view),
@@ -139,13 +153,25 @@ void belt_engine_init(struct belt_engine *engine, const struct belt_column_info 
     };
 }
 
+/* Bytes that the payloads of a frame take when they move: records lie one after
+ * another. At most half of the room, so that there is always some for new texts;
+ * none for a step that has the room to itself. */
+static uint32_t payload_bytes(const struct belt_engine *engine, const struct belt_span *spans,
+                              uint32_t count)
+{
+    uint32_t most = engine->steps > 1 ? engine->room_size / 2 : 0;
+    uint32_t bytes = count ? spans[count - 1].at + spans[count - 1].size - spans[0].at : 0;
+    return bytes < most ? bytes : most;
+}
+
 void belt_engine_load(struct belt_engine *engine, const char *base, struct belt_span *spans,
                       uint32_t count, const uint64_t failed[BELT_WORDS], const char *reason,
                       uint64_t now)
 {
     engine->count = count;
     engine->routed = engine->any_failed = false;
-    engine->room_used = 0;
+    engine->room_used = engine->moved = 0;
+    engine->reserve = payload_bytes(engine, spans, count);
     for (uint32_t w = 0; w < BELT_WORDS; w++) {
         uint32_t here = count > w * 64 ? count - w * 64 : 0;
         engine->live[w] = here >= 64 ? UINT64_MAX : (UINT64_C(1) << here) - 1;

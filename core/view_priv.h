@@ -20,6 +20,8 @@ struct belt_engine {
     char *rooms[BELT_ROOMS]; /* room_size bytes and BELT_PAD around */
     uint32_t room, room_size, room_used;
     uint32_t room_share; /* of room_size, for the step that runs */
+    uint32_t reserve;    /* of room_size, for the frame's own payloads, and what of it */
+    uint32_t moved;      /* was used: they move into the room with the first new one */
     int steps;           /* of the chain: each has an equal share */
 };
 

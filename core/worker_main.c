@@ -71,43 +71,50 @@ static void load(struct worker *w, const struct belt_input_frame *frame, struct 
                      frame->failed_reason, belt_now());
 }
 
-/* One message at a time, its number in the index word: should we die, it is known
- * under which. The index after the last one that is through. */
+/* Runs messages [first, end) as far as the room lasts; the index behind them. The
+ * rest is begun anew in the next turn: what this process knows of it would die
+ * with it. So each turn must get on: a message that uses up the room alone fails. */
+static uint32_t run_range(struct worker *w, uint32_t first, uint32_t end)
+{
+    struct belt_segment part = { first, end, 0 }, rest[BELT_STEPS + 1];
+    int left = 0;
+    uint32_t through =
+        belt_segment_run(w->spec, w->states, &w->engine, part, true, rest, &left).end;
+    if (!left || through > first)
+        return through;
+    belt_fail_message(&w->engine.view, first, BELT_TEXT_TOO_LONG);
+    return first + 1;
+}
+
+/* One message a turn, its number in the index word: should we die, it is known
+ * under which. Not several in one result: steps move a column as a whole, and what
+ * stands before the message in hand would not be moved with it. */
 static uint32_t run_careful(struct worker *w)
 {
     struct belt_worker_block *block = w->block;
     struct belt_view *view = &w->engine.view;
-    uint32_t i = (uint32_t)w->now.first;
-    for (; i < w->engine.count; i++) {
-        struct belt_segment one = { i, i + 1, 0 }, rest[BELT_STEPS + 1];
-        int left = 0;
-        if (!belt_is_live(view, i))
-            continue;
-        if (block->attempts[i] >= w->spec->max_attempts) {
-            char reason[BELT_REASON];
-            snprintf(reason, sizeof reason, "%u workers died under it", block->attempts[i]);
-            belt_fail_message(view, i, reason);
-            continue;
-        }
-        belt_store_release(&block->at, i + 1);
-        belt_segment_run(w->spec, w->states, &w->engine, one, i == w->now.first, rest, &left);
-        if (left)
-            break; /* no room: it begins the next part */
+    uint32_t i = belt_next_live(view, (uint32_t)w->now.first);
+    if (i == w->engine.count)
+        return i;
+    w->engine.count = i + 1; /* texts behind it stay where they are */
+    if (block->attempts[i] >= w->spec->max_attempts) {
+        char reason[BELT_REASON];
+        snprintf(reason, sizeof reason, "%u workers died under it", block->attempts[i]);
+        belt_fail_message(view, i, reason);
+        return i + 1;
     }
+    belt_store_release(&block->at, i + 1);
+    run_range(w, i, i + 1);
     belt_store_release(&block->at, 0);
-    return i;
+    return i + 1;
 }
 
 /* How many messages of the frame are through after this result. */
 static uint32_t run(struct worker *w, const struct belt_input_frame *frame)
 {
-    struct belt_segment part = { (uint32_t)w->now.first, frame->count, 0 }, rest[BELT_STEPS + 1];
-    int left = 0;
     if (w->block->careful == w->now.in + 1)
         return run_careful(w);
-    /* The rest is begun anew in the next turn: what this process knows of it
-     * would die with it. */
-    return belt_segment_run(w->spec, w->states, &w->engine, part, true, rest, &left).end;
+    return run_range(w, (uint32_t)w->now.first, frame->count);
 }
 
 /* ---- results ---------------------------------------------------------------- */

@@ -61,7 +61,7 @@ struct source_job {
 struct source_state {
     struct source_conf *conf;
     struct belt_backend *backend;
-    const char *means;    /* its name, for as long as the state lives */
+    const char *means; /* its name, for as long as the state lives */
     belt_scan_fn *scan;
     char *arena;
     uint32_t slab_size;

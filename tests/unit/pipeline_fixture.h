@@ -10,18 +10,17 @@
 
 #include "core/pipeline.h"
 
-/* ---- source `say`: one record per comma-separated word, `chunk` words a chunk ---- */
+/* ---- source `say`: a record per comma-separated word, a chunk per round ---- */
 
 struct say_conf {
     const char *words;
-    int64_t chunk, repeat;
+    int64_t repeat;
     bool endless;
 };
 
 struct say_state {
-    const struct belt_instance *in;
     char *arena;
-    uint32_t slabs, slab_size, slab;
+    uint32_t slabs, slab_size;
     bool busy[64];
     uint64_t round;
     bool stopped;
@@ -30,7 +29,6 @@ struct say_state {
 #define SAY(field) offsetof(struct say_conf, field)
 static const struct belt_setting say_settings[] = {
     { "words", BELT_SET_TEXT, SAY(words), NULL, "", NULL, 0, 0 },
-    { "chunk", BELT_SET_INT, SAY(chunk), "1", "", NULL, 1, 1000000 },
     { "repeat", BELT_SET_INT, SAY(repeat), "1", "", NULL, 0, INT64_MAX },
     { "endless", BELT_SET_BOOL, SAY(endless), "false", "", NULL, 0, 0 },
     { 0 },
@@ -48,11 +46,11 @@ static int say_prepare(void *conf, struct belt_setup *setup, struct belt_error *
 static int say_init(void *state, void *conf, const struct belt_instance *in, struct belt_error *err)
 {
     struct say_state *s = state;
-    (void)conf;
     (void)err;
     s->arena = in->arena;
     s->slabs = in->slabs;
     s->slab_size = in->slab;
+    *(void **)(void *)(s->arena + s->slabs * s->slab_size - 8) = conf;
     return 0;
 }
 
@@ -87,15 +85,6 @@ static int say_fill(void *state, struct belt_fill *out, struct belt_error *err)
     return count;
 }
 
-static int say_init_all(void *state, void *conf, const struct belt_instance *in,
-                        struct belt_error *err)
-{
-    int rc = say_init(state, conf, in, err);
-    struct say_state *s = state;
-    *(void **)(void *)(s->arena + s->slabs * s->slab_size - 8) = conf;
-    return rc;
-}
-
 static void say_recycle(void *state, uint32_t slab)
 {
     ((struct say_state *)state)->busy[slab] = false;
@@ -108,10 +97,20 @@ static void say_stop(void *state)
 
 static const struct belt_source say_source = {
     .part = { BELT_ABI, BELT_SOURCE, "say", "words", say_settings, sizeof(struct say_conf),
-              sizeof(struct say_state), say_prepare, NULL, say_init_all, NULL, NULL, "words" },
+              sizeof(struct say_state), say_prepare, NULL, say_init, NULL, NULL, "words" },
     .fill = say_fill,
     .recycle = say_recycle,
     .stop = say_stop,
+};
+
+/* The same words for those who must be able to read them again. */
+static const struct belt_source again_source = {
+    .part = { BELT_ABI, BELT_SOURCE, "again", "words", say_settings, sizeof(struct say_conf),
+              sizeof(struct say_state), say_prepare, NULL, say_init, NULL, NULL, "words" },
+    .fill = say_fill,
+    .recycle = say_recycle,
+    .stop = say_stop,
+    .rewinds = true,
 };
 
 /* ---- step `mark`: fails "bad...", drops "no..." ------------------------------------ */
@@ -182,6 +181,54 @@ static const struct belt_step letter_step = {
     .frame = letter_frame,
 };
 
+/* ---- step `grow`: repeats a text that begins with `only` up to `to` bytes ------------- */
+
+struct grow_conf {
+    int64_t to;
+    const char *only;
+};
+
+static const struct belt_setting grow_settings[] = {
+    { "to", BELT_SET_INT, offsetof(struct grow_conf, to), NULL, "", NULL, 0, 100000000 },
+    { "only", BELT_SET_TEXT, offsetof(struct grow_conf, only), "", "", NULL, 0, 0 },
+    { 0 },
+};
+
+static int grow_init(void *state, void *conf, const struct belt_instance *in,
+                     struct belt_error *err)
+{
+    (void)in, (void)err;
+    *(struct grow_conf **)state = conf;
+    return 0;
+}
+
+static int grow_message(void *state, struct belt_view *view, uint32_t i)
+{
+    const struct grow_conf *conf = *(struct grow_conf **)state;
+    uint32_t size, to = (uint32_t)conf->to;
+    const char *text = belt_text(view, 0, i, &size);
+    const char *only = conf->only ? conf->only : "";
+    if (!size || size < strlen(only) || memcmp(text, only, strlen(only)) != 0)
+        return 0;
+    char *room = belt_room(view, to);
+    for (uint32_t at = 0; room && at < to; at++)
+        room[at] = text[at % size];
+    return room && belt_put_text(view, 0, i, room, to) ? 0 : -1;
+}
+
+static const struct belt_step grow_step = {
+    .part = { .abi = BELT_ABI,
+              .kind = BELT_STEP,
+              .name = "grow",
+              .help = "longer texts",
+              .settings = grow_settings,
+              .conf_size = sizeof(struct grow_conf),
+              .state_size = sizeof(struct grow_conf *),
+              .init = grow_init,
+              .scalar = "to" },
+    .message = grow_message,
+};
+
 /* ---- sink `keep_all`: remembers batches as "key[trigger:row|row]" --------------------- */
 
 static struct {
@@ -250,18 +297,27 @@ static const struct belt_sink keep_sink = {
 
 /* ---- pipelines -------------------------------------------------------------------------- */
 
-static inline struct belt_pipeline *pipeline_of(const char *yaml)
+/* With one more part, unless it is NULL. */
+static inline struct belt_pipeline *pipeline_with(const struct belt_part *part, const char *yaml)
 {
     struct belt_pipeline *p;
     struct belt_error err = { 0 };
     memset(&kept, 0, sizeof kept);
     cr_assert_eq(belt_pipeline_new(&p, &err), 0, "%s", err.text);
-    const struct belt_part *const parts[] = { &say_source.part, &mark_step.part, &letter_step.part,
-                                              &keep_sink.part };
+    const struct belt_part *const parts[] = { &say_source.part, &again_source.part,
+                                              &mark_step.part,  &letter_step.part,
+                                              &grow_step.part,  &keep_sink.part };
     for (size_t i = 0; i < sizeof parts / sizeof *parts; i++)
         cr_assert_eq(belt_pipeline_add(p, parts[i], &err), 0, "%s", err.text);
+    if (part)
+        cr_assert_eq(belt_pipeline_add(p, part, &err), 0, "%s", err.text);
     cr_assert_eq(belt_pipeline_load_text(p, yaml, "test.yaml", &err), 0, "%s", err.text);
     return p;
+}
+
+static inline struct belt_pipeline *pipeline_of(const char *yaml)
+{
+    return pipeline_with(NULL, yaml);
 }
 
 /* Turns until the end, each a millisecond of the fake clock, checking conservation. */
@@ -282,6 +338,13 @@ static inline struct belt_totals totals_of(struct belt_pipeline *p)
     struct belt_totals t = { .size = sizeof t };
     belt_pipeline_totals(p, &t);
     return t;
+}
+
+/* Lanes of its own, until the end. What made it fail, or 0. */
+static inline int run_to_end(struct belt_pipeline *p, struct belt_error *err)
+{
+    int rc = belt_pipeline_start(p, err);
+    return rc < 0 ? rc : belt_pipeline_wait(p, BELT_FOREVER, err);
 }
 
 #endif
