@@ -4,7 +4,8 @@
 # tests/*.sh             rules of the tree
 set(BELT_TEST_ENV "SOURCE_DIR=${PROJECT_SOURCE_DIR};BUILD_DIR=${PROJECT_BINARY_DIR}"
     "BELTWAY=${PROJECT_BINARY_DIR}/beltway;CC=${CMAKE_C_COMPILER}"
-    "UBSAN_OPTIONS=print_stacktrace=1")
+    "UBSAN_OPTIONS=print_stacktrace=1"
+    "LSAN_OPTIONS=suppressions=${PROJECT_SOURCE_DIR}/tests/lsan.supp:print_suppressions=0")
 
 function(belt_test name label seconds)
     add_test(NAME ${name} COMMAND ${ARGN} WORKING_DIRECTORY ${PROJECT_SOURCE_DIR})

@@ -11,7 +11,8 @@
  *   fini(state, conf)        N x    same thread
  *   close(conf)              once   at the end; also after a failed start, even
  *                                   when prepare or open failed or never ran
- * Any of them may be NULL. */
+ * Any of them may be NULL. fini follows only an init that succeeded: one that fails
+ * leaves nothing behind. */
 #ifndef BELT_PART_H
 #define BELT_PART_H
 

@@ -264,11 +264,13 @@ static int init(void *state, void *conf, const struct belt_instance *in, struct 
         s->free_used++;
     }
     int rc = belt_backend_open(&s->backend, in->backend, SOURCE_DEPTH, err);
-    if (rc == 0)
-        s->means = s->backend->ops->name;
-    if (rc == 0)
-        s->backend->ops->lend(s->backend, s->arena, (size_t)in->slab * in->slabs);
-    return rc;
+    if (rc < 0) {
+        free(s->free);
+        return rc;
+    }
+    s->means = s->backend->ops->name;
+    s->backend->ops->lend(s->backend, s->arena, (size_t)in->slab * in->slabs);
+    return 0;
 }
 
 static void fini(void *state, void *conf)
