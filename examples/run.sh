@@ -4,7 +4,7 @@
 set -euo pipefail
 examples=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 beltway=${BELTWAY:-$examples/../build/beltway}
-data=${DATA:-$(dirname "$beltway")/data}
+data=${DATA:-$(cd "$(dirname "$beltway")" && pwd)/data}
 out=${OUT:-$data}
 rows=${ROWS:-20M}
 mkdir -p "$data" "$out"
