@@ -169,6 +169,13 @@ static const char *means(const struct belt_pipeline *p)
     return p->spec->placement.backend;
 }
 
+static bool is_fused(const struct belt_plan *plan)
+{
+    return plan->sources == plan->processors &&
+           belt_place_lane_of(plan->place, BELT_PLAN_SOURCE, 0) ==
+               belt_place_lane_of(plan->place, BELT_PLAN_PROCESSOR, 0);
+}
+
 const char *belt_pipeline_plan_line(struct belt_pipeline *p)
 {
     const struct belt_plan *plan = p->plan;
@@ -182,9 +189,8 @@ const char *belt_pipeline_plan_line(struct belt_pipeline *p)
     belt_cpus_print(&cpus, list, sizeof list);
     snprintf(p->plan_line, sizeof p->plan_line, "%u lane%s on CPU%s %s%s, %s, wait %s",
              plan->place->lane_count, plan->place->lane_count == 1 ? "" : "s",
-             belt_cpus_count(&cpus) == 1 ? "" : "s", list,
-             plan->sources == plan->processors ? " (fused)" : "", means(p),
-             waits[plan->place->wait]);
+             belt_cpus_count(&cpus) == 1 ? "" : "s", list, is_fused(plan) ? " (fused)" : "",
+             means(p), waits[plan->place->wait]);
     return p->plan_line;
 }
 
