@@ -67,7 +67,7 @@ static void load_frame(struct belt_chain_stage *chain, uint64_t now)
     belt_count(&stats->frames, 1);
 }
 
-/* False: without room downstream; the rest is done in a later turn. */
+/* 1: through. 0: without room downstream, the rest is done in a later turn. */
 static int run_frame(struct belt_chain_stage *chain, struct belt_error *err)
 {
     for (;;) {
@@ -118,7 +118,8 @@ static enum belt_turn no_input(struct belt_chain_stage *chain, uint64_t now)
 /* Input frames that the source has published so far. */
 static uint64_t published(const struct belt_chain_stage *chain)
 {
-    return belt_load_acquire(&chain->intakes[0].rx.ring->published);
+    /* Relaxed: a count; who takes the frames acquires them (belt_peek_at). */
+    return belt_load_relaxed(&chain->intakes[0].rx.ring->published);
 }
 
 /* isolation: process. The steps ran elsewhere: take what they made of a frame. */
@@ -144,12 +145,13 @@ static enum belt_turn take_result(struct belt_chain_stage *chain, uint64_t now,
         chain->dispatching = true;
         return rc < 0 ? BELT_TURN_FAILED : BELT_TURN_BUSY;
     }
-    if (!belt_intake_peek(&chain->intakes[0]))
-        return no_input(chain, now);
+    /* Without input, too: a dead worker's descriptor would keep the lane awake. */
     int rc = belt_worker_watch(worker, err);
     belt_store_relaxed(&chain->stage.stats.restarts, worker->restarts);
     belt_store_relaxed(&chain->stage.stats.attempts, worker->attempts);
-    return rc < 0 ? BELT_TURN_FAILED : rc ? BELT_TURN_BUSY : BELT_TURN_IN;
+    if (rc)
+        return rc < 0 ? BELT_TURN_FAILED : BELT_TURN_BUSY;
+    return belt_intake_peek(&chain->intakes[0]) ? BELT_TURN_IN : no_input(chain, now);
 }
 
 static enum belt_turn finish_result(struct belt_chain_stage *chain)

@@ -1,6 +1,7 @@
 /* The zygote: a single-threaded copy of the process that forks workers on
  * request. It holds no lock that another thread could have held. */
 #include <errno.h>
+#include <limits.h>
 #include <poll.h>
 #include <pthread.h>
 #include <signal.h>
@@ -89,10 +90,22 @@ static void answer_spawn(const struct belt_spec *spec, int socket, const struct 
         close(pidfd);
 }
 
+/* The process's other files are not ours to hold: a pipe would never end for its
+ * reader while a copy of the writing end lives here. */
+static int keep_socket_only(int socket)
+{
+    const int kept = STDERR_FILENO + 1;
+    if (socket != kept && dup2(socket, kept) < 0)
+        return socket;
+    close_range((unsigned)kept + 1, UINT_MAX, 0);
+    return kept;
+}
+
 static _Noreturn void zygote_main(const struct belt_spec *spec, int socket)
 {
     int region = -1, fd;
     struct request request;
+    socket = keep_socket_only(socket);
     prctl(PR_SET_NAME, "belt/zygote");
     signal(SIGINT, SIG_IGN); /* the engine decides when to stop */
     while (receive_with_fd(socket, &request, sizeof request, &fd) == sizeof request) {

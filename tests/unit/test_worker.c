@@ -3,9 +3,11 @@
 #include <errno.h>
 #include <signal.h>
 #include <sys/resource.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "core/pipeline_priv.h"
+#include "core/worker_priv.h"
 #include "tests/unit/pipeline_fixture.h"
 
 /* ---- a step that does what the message says ---------------------------------------------- */
@@ -370,5 +372,51 @@ Test(worker, knows_where_its_messages_are_when_cut_off, .timeout = 20)
     belt_pipeline_stop(p, 0);
     cr_assert_eq(belt_pipeline_wait(p, BELT_FOREVER, &err), 0, "%s", err.text);
     cr_assert_eq(belt_check(p, &err), 0, "%s", err.text);
+    belt_pipeline_free(p);
+}
+
+/* ---- dying without work -------------------------------------------------------------- */
+
+static void wait_for_done(struct belt_pipeline *p, uint64_t done)
+{
+    struct belt_error err = { 0 };
+    while (totals_of(p).done < done)
+        cr_assert_eq(belt_pipeline_wait(p, 1000000, &err), -ETIMEDOUT, "%s", err.text);
+}
+
+static double cpu_seconds(void)
+{
+    struct rusage used;
+    getrusage(RUSAGE_SELF, &used);
+    return (double)(used.ru_utime.tv_sec + used.ru_stime.tv_sec) +
+           (double)(used.ru_utime.tv_usec + used.ru_stime.tv_usec) / 1e6;
+}
+
+Test(worker, is_replaced_when_it_dies_idle_and_its_lane_sleeps_on, .timeout = 20)
+{
+    int ends[2];
+    char yaml[400];
+    struct belt_error err = { 0 };
+    cr_assert_eq(pipe(ends), 0);
+    snprintf(yaml, sizeof yaml,
+             "source: { file: { paths: /proc/self/fd/%d } }\n"
+             "processor: { isolation: process, steps: [ mark: {} ] }\n"
+             "batcher: { timeout: 1ms, sink: keep_all }\n",
+             ends[0]);
+    struct belt_pipeline *p = pipeline_of(yaml);
+    cr_assert_eq(belt_pipeline_start(p, &err), 0, "%s", err.text);
+    cr_assert_eq(write(ends[1], "a\n", 2), 2);
+    wait_for_done(p, 1);
+    belt_pipeline_wait(p, 20000000, &err);
+    double before = cpu_seconds();
+    syscall(SYS_pidfd_send_signal, p->run->chains[0].worker->pidfd, SIGKILL, NULL, 0);
+    belt_pipeline_wait(p, 500000000, &err);
+    cr_assert_eq(belt_load_relaxed(&p->run->chains[0].stage.stats.restarts), 1);
+    cr_assert_lt(cpu_seconds() - before, 0.2); /* not half a second of waking up */
+    cr_assert_eq(write(ends[1], "b\n", 2), 2);
+    wait_for_done(p, 2);
+    close(ends[1]);
+    cr_assert_eq(belt_pipeline_wait(p, BELT_FOREVER, &err), 0, "%s", err.text);
+    cr_assert_eq(totals_of(p).done, 2);
     belt_pipeline_free(p);
 }
