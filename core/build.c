@@ -204,7 +204,7 @@ static void carve_chain(struct belt_engine_run *run, struct belt_chain_stage *ch
 {
     const struct belt_spec *spec = run->spec;
     uint32_t room = spec->slab + (1u << 20);
-    size_t size = belt_engine_size(spec->columns, spec->columns_used, room);
+    size_t size = belt_engine_size(spec->columns_used, room);
     char *memory = carve(run, size, 4096);
     chain->failed_spans = carve(run, 2 * BELT_FRAME * sizeof(struct belt_span), 64);
     chain->failed_places = carve(run, BELT_FRAME * sizeof(int64_t), 64);
@@ -455,7 +455,6 @@ static int make_lanes(struct belt_engine_run *run, struct belt_error *err)
             return belt_error_config(err, "more than %d stages on a lane", BELT_LANE_STAGES);
         lane->index = l;
         lane->cpu = run->plan->caller ? -1 : place->lanes[l].cpu;
-        lane->caller = run->plan->caller;
         lane->run = run;
         lane->idle = belt_idle_of(place->wait);
         belt_sleep_init(&lane->sleep, BELT_THREADS);

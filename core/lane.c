@@ -115,7 +115,6 @@ static void sleep_lane(struct belt_lane *lane, uint64_t now)
         wait = (struct timespec){ (time_t)(ns / 1000000000u), (long)(ns % 1000000000u) };
         timeout = &wait;
     }
-    lane->sleeps++;
     ppoll(fds, count, timeout, NULL);
 }
 

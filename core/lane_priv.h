@@ -56,8 +56,6 @@ struct belt_lane {
     struct belt_idle idle;
     pthread_t thread;
     bool started;
-    bool caller; /* driven by belt_pipeline_turn: never sleeps */
-    uint64_t sleeps;
 };
 
 /* One round. BUSY when any stage did something, ENDED when all have ended. */

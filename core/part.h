@@ -253,8 +253,6 @@ struct belt_source {
     int (*fill)(void *state, struct belt_fill *out, struct belt_error *err);
     /* Every frame of this slab is released. Same thread as fill. */
     void (*recycle)(void *state, uint32_t slab);
-    /* All records of chunks below `chunk` are settled. Same thread. May be NULL. */
-    void (*ack)(void *state, uint64_t chunk);
     /* The pipeline drains: fill answers BELT_FILL_END as soon as it can. */
     void (*stop)(void *state);
     /* A descriptor that becomes readable when an idle fill is worth another call; -1: none. */

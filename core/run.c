@@ -12,7 +12,6 @@
 static int open_use(struct belt_use *use, struct belt_error *err)
 {
     int rc = use->part->open ? use->part->open(use->conf, err) : 0;
-    use->opened = rc == 0;
     if (rc < 0)
         err->config = 1; /* nothing has been written yet: what was asked for cannot be */
     return rc;

@@ -66,7 +66,6 @@ struct belt_chain_stage {
     struct belt_stage stage;
     struct belt_intake *intakes; /* [intakes_used] */
     uint32_t intakes_used, turn; /* whose turn it is when order does not matter */
-    bool ordered;
     void *states[BELT_STEPS];
     int steps_ready; /* states that init saw */
     struct belt_engine engine;
@@ -134,7 +133,6 @@ struct belt_engine_run {
     pthread_mutex_t lock;
     pthread_cond_t changed;
     struct belt_error error; /* first one; under `lock` */
-    char plan_line[512];
 };
 
 /* How many of everything, and where: from a spec and a machine (plan.c). */

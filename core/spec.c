@@ -76,10 +76,9 @@ static int take_one(struct belt_builder *b, const char *singular, const char *pl
 static const char *const source_extra[] = { "concurrency", NULL };
 
 /* The source's own settings stand beside its part: source: { file: {...}, concurrency: 1 }. */
-static int split_source(struct belt_builder *b, const struct belt_node *node,
-                        const struct belt_node **part, int64_t *instances, struct belt_error *err)
+static int split_source(const struct belt_node *node, const struct belt_node **part,
+                        int64_t *instances, struct belt_error *err)
 {
-    (void)b;
     *instances = 0;
     *part = node;
     if (belt_node_kind(node) != BELT_NODE_MAP || belt_node_count(node) < 2)
@@ -99,7 +98,7 @@ static int add_source(struct belt_builder *b, struct belt_error *err)
     const struct belt_node *node, *part;
     int64_t instances;
     int rc = take_one(b, "source", "sources", true, &node, err);
-    if (rc < 0 || (rc = split_source(b, node, &part, &instances, err)) < 0)
+    if (rc < 0 || (rc = split_source(node, &part, &instances, err)) < 0)
         return rc;
     if (rc == 1) {
         struct belt_node *only = belt_tree_alloc(b->tree, sizeof *only);

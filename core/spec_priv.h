@@ -20,7 +20,6 @@ struct belt_use {
     void *conf;
     const struct belt_node *node;
     char path[96];
-    bool opened;
     uint32_t limit; /* most instances that the part allows; 0: any */
 };
 

@@ -105,7 +105,7 @@ static void finish(struct belt_source_stage *s)
 }
 
 /* The end is reached when all that was read is settled: only then is there
- * nothing left to acknowledge. */
+ * nothing that could still fail. */
 static enum belt_turn rest(struct belt_source_stage *s)
 {
     return s->ledger.low == s->ledger.next ? BELT_TURN_ENDED : BELT_TURN_IN;

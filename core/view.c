@@ -120,10 +120,9 @@ void belt_engine_fresh_room(struct belt_engine *engine, uint32_t from)
             adopt(engine, c, from); /* fits: it is part of what fitted before */
 }
 
-size_t belt_engine_size(const struct belt_column_info *columns, int count, uint32_t room_size)
+size_t belt_engine_size(int columns, uint32_t room_size)
 {
-    (void)columns;
-    return (size_t)count * COLUMN_BYTES + (size_t)BELT_FRAME * BELT_REASON +
+    return (size_t)columns * COLUMN_BYTES + (size_t)BELT_FRAME * BELT_REASON +
            BELT_ROOMS * ((size_t)room_size + 2 * BELT_PAD) + 4096;
 }
 

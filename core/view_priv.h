@@ -35,7 +35,7 @@ static inline uint64_t belt_range_mask(uint32_t w, uint32_t first, uint32_t end)
 }
 
 /* Bytes of one lane's memory for this; carved from `memory` by belt_engine_init. */
-size_t belt_engine_size(const struct belt_column_info *columns, int count, uint32_t room_size);
+size_t belt_engine_size(int columns, uint32_t room_size);
 void belt_engine_init(struct belt_engine *engine, const struct belt_column_info *columns, int count,
                       uint32_t room_size, int steps, char *memory);
 /* A new frame: `spans` into `base`, `failed` already by the source. */

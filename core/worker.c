@@ -15,8 +15,7 @@
 
 size_t belt_result_size(const struct belt_spec *spec, uint32_t room_size)
 {
-    return sizeof(struct belt_result) +
-           belt_engine_size(spec->columns, spec->columns_used, room_size);
+    return sizeof(struct belt_result) + belt_engine_size(spec->columns_used, room_size);
 }
 
 int belt_worker_start(struct belt_worker *worker, struct belt_error *err)

@@ -10,7 +10,7 @@ struct csv_conf {
     bool header;
     const char *delimiter_text;
     char delimiter;
-    struct belt_rows rows;
+    struct belt_row_columns rows;
 };
 
 static const struct belt_setting settings[] = {
@@ -107,7 +107,7 @@ static size_t bound(const void *part_conf, const struct belt_view *view, uint32_
     for (int c = 0; c < conf->rows.used; c++) {
         const struct belt_column *column = &view->columns[conf->rows.column[c]];
         most += conf->rows.info[c].type == BELT_TEXT ? 2 * (size_t)column->as.spans[i].size + 3
-                                                     : BELT_ROWS_NUMBER + 1;
+                                                     : BELT_NUMBER_ROOM + 1;
     }
     return most;
 }

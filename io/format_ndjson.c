@@ -8,7 +8,7 @@
 
 struct ndjson_conf {
     struct belt_texts columns;
-    struct belt_rows rows;
+    struct belt_row_columns rows;
     char names[NAMES]; /* {"a": , "b": and so on, one after another */
     struct belt_span name[BELT_COLUMNS];
 };
@@ -139,7 +139,7 @@ static size_t bound(const void *part_conf, const struct belt_view *view, uint32_
         const struct belt_column *column = &view->columns[conf->rows.column[c]];
         most += conf->name[c].size;
         most += conf->rows.info[c].type == BELT_TEXT ? 6 * (size_t)column->as.spans[i].size + 2
-                                                     : BELT_ROWS_NUMBER;
+                                                     : BELT_NUMBER_ROOM;
     }
     return most;
 }

@@ -119,39 +119,9 @@ enum belt_flaw belt_float_parse(const char *text, size_t size, double *out)
     return BELT_FLAW_NONE;
 }
 
-size_t belt_number_write(char *out, int64_t value, unsigned digits)
-{
-    char backwards[BELT_NUMBER_ROOM];
-    uint64_t rest = value < 0 ? 0 - (uint64_t)value : (uint64_t)value;
-    size_t size = 0, written = 0;
-    for (unsigned i = 0; rest || i <= digits; i++) {
-        if (i == digits && digits)
-            backwards[size++] = '.';
-        backwards[size++] = (char)('0' + rest % 10);
-        rest /= 10;
-    }
-    if (value < 0)
-        backwards[size++] = '-';
-    while (size)
-        out[written++] = backwards[--size];
-    return written;
-}
-
 size_t belt_float_write(char *out, double value)
 {
-    enum { DIGITS_SURE = 15, DIGITS_EXACT = 17 }; /* DBL_DIG, DBL_DECIMAL_DIG */
-    locale_t c = newlocale(LC_ALL_MASK, "C", (locale_t)0), before = uselocale(c);
-    char text[BELT_NUMBER_ROOM];
-    int size = 0;
-    for (int digits = DIGITS_SURE; digits <= DIGITS_EXACT; digits++) {
-        size = snprintf(text, sizeof text, "%.*g", digits, value == 0 ? 0.0 : value);
-        if (strtod(text, NULL) == value)
-            break;
-    }
-    uselocale(before);
-    freelocale(c);
-    memcpy(out, text, (size_t)size);
-    return (size_t)size;
+    return (size_t)(belt_put_float(out, value == 0 ? 0.0 : value) - out);
 }
 
 const char *belt_value_text(const struct belt_view *view, int column, enum belt_type type,
@@ -160,8 +130,9 @@ const char *belt_value_text(const struct belt_view *view, int column, enum belt_
     const struct belt_column *c = &view->columns[column];
     if (type == BELT_TEXT)
         return belt_text(view, column, i, size);
-    *size = (uint32_t)(type == BELT_FLOAT ? belt_float_write(out, c->as.floats[i])
-                                          : belt_number_write(out, c->as.numbers[i], digits));
+    *size = (uint32_t)(type == BELT_FLOAT
+                           ? belt_float_write(out, c->as.floats[i])
+                           : (size_t)(belt_put_decimal(out, c->as.numbers[i], digits) - out));
     return out;
 }
 

@@ -4,18 +4,18 @@
  * the point: "5", "-0.5" and "+007" are numbers, "", "-", ".5" and "1." are
  * not. A float may have an exponent; there is no inf and no nan. All of it is
  * independent of the locale and safe in any thread. */
-#ifndef BELT_NUMBER_PRIV_H
-#define BELT_NUMBER_PRIV_H
+#ifndef BELT_STEPS_NUMBER_PRIV_H
+#define BELT_STEPS_NUMBER_PRIV_H
 
 #include <stddef.h>
 #include <stdint.h>
 
+#include "core/number_priv.h"
 #include "core/part.h"
 
 enum {
-    BELT_DIGITS_MAX = 18,  /* most digits of a decimal: 10^18 is the last power in int64_t */
-    BELT_NUMBER_ROOM = 32, /* bytes that any number needs as text */
-    BELT_TYPE_ROOM = 16    /* bytes that any type's name needs, with its end mark */
+    BELT_DIGITS_MAX = 18, /* most digits of a decimal: 10^18 is the last power in int64_t */
+    BELT_TYPE_ROOM = 16   /* bytes that any type's name needs, with its end mark */
 };
 
 enum belt_flaw { BELT_FLAW_NONE, BELT_FLAW_SYNTAX, BELT_FLAW_DIGITS, BELT_FLAW_RANGE };
@@ -25,9 +25,7 @@ enum belt_flaw belt_number_parse(const char *text, size_t size, unsigned digits,
 /* The nearest double; too big a number is a flaw, too small a one is 0. */
 enum belt_flaw belt_float_parse(const char *text, size_t size, double *out);
 
-/* Bytes written to out[BELT_NUMBER_ROOM], no end mark. Zero never has a sign. */
-size_t belt_number_write(char *out, int64_t value, unsigned digits);
-/* The shortest text that reads back as `value`. */
+/* As belt_put_float, but zero never has a sign. The bytes written. */
 size_t belt_float_write(char *out, double value);
 
 /* Message i's value in a column of this type, as text: of the column itself or

@@ -208,7 +208,7 @@ Test(format, ndjson_has_null_for_numbers_that_are_none)
 
 static void expect_decimal(int64_t value, unsigned digits, const char *want)
 {
-    char text[BELT_ROWS_NUMBER + 1];
+    char text[BELT_NUMBER_ROOM + 1];
     *belt_put_decimal(text, value, digits) = 0;
     cr_assert_str_eq(text, want);
 }
@@ -233,7 +233,7 @@ Test(format, ints_agree_with_printf)
         int64_t value = (int64_t)((uint64_t)io_random(&seed, UINT32_MAX) << 32 |
                                   io_random(&seed, UINT32_MAX)) >>
                         io_random(&seed, 64);
-        char got[BELT_ROWS_NUMBER + 1], want[32];
+        char got[BELT_NUMBER_ROOM + 1], want[32];
         *belt_put_int(got, value) = 0;
         snprintf(want, sizeof want, "%lld", (long long)value);
         cr_assert_str_eq(got, want);
@@ -254,7 +254,7 @@ Test(format, floats_are_the_shortest_that_read_back)
         { 123456789012345680.0, "1.2345678901234568e+17" },
     };
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
-        char text[BELT_ROWS_NUMBER + 1];
+        char text[BELT_NUMBER_ROOM + 1];
         *belt_put_float(text, cases[i].value) = 0;
         cr_assert_str_eq(text, cases[i].want);
     }

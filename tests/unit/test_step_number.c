@@ -14,7 +14,7 @@ static enum belt_flaw parse(const char *text, unsigned digits, int64_t *out)
 static const char *written(int64_t value, unsigned digits)
 {
     static char out[BELT_NUMBER_ROOM + 1];
-    out[belt_number_write(out, value, digits)] = 0;
+    *belt_put_decimal(out, value, digits) = 0;
     return out;
 }
 

@@ -20,7 +20,7 @@ static const struct belt_column_info columns[] = { { "payload", BELT_TEXT, 0 },
 static struct belt_view *frame_load(struct frame *f, uint32_t count, int steps)
 {
     const uint64_t none[BELT_WORDS] = { 0 };
-    f->memory = calloc(1, belt_engine_size(columns, 2, ROOM));
+    f->memory = calloc(1, belt_engine_size(2, ROOM));
     belt_engine_init(&f->engine, columns, 2, ROOM, steps, f->memory);
     for (uint32_t i = 0; i < count; i++)
         f->spans[i] = (struct belt_span){ i % 26, 1 };

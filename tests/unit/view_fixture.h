@@ -88,7 +88,7 @@ UNUSED static struct chain *chain_new(const char *steps)
     struct chain *c = chain_try(steps);
     cr_assert_eq(c->err.code, 0, "%s", c->err.text);
     int columns = c->spec->columns_used;
-    size_t size = belt_engine_size(c->spec->columns, columns, ROOM);
+    size_t size = belt_engine_size(columns, ROOM);
     c->memory = aligned_alloc(4096, (size + 4095) / 4096 * 4096);
     belt_engine_init(&c->engine, c->spec->columns, columns, ROOM, 1, c->memory);
     struct belt_instance in = { .size = sizeof in, .count = 1, .stage = "processor" };
