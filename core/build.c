@@ -66,7 +66,7 @@ static bool is_fused(const struct belt_engine_run *run, bool same_lane)
 /* ---- source to processor ---------------------------------------------------- */
 
 static void link_ring(struct belt_engine_run *run, struct belt_source_stage *s, uint32_t f,
-                      struct belt_chain_stage *chain, uint32_t i)
+                      struct belt_chain_stage *chain)
 {
     bool fused = is_fused(run, s->stage.lane == chain->stage.lane);
     struct belt_ring_conf conf = { .size = sizeof conf,
@@ -75,7 +75,7 @@ static void link_ring(struct belt_engine_run *run, struct belt_source_stage *s, 
                                    .items = fused ? FUSED_FRAMES : LINK_FRAMES };
     struct belt_mem mem = carve_ring(run, &conf);
     struct belt_feed *feed = &s->feeds[f];
-    struct belt_intake *intake = &chain->intakes[i];
+    struct belt_intake *intake = &chain->intake;
     feed->readers[0] = other_lane(&s->stage, &chain->stage);
     feed->readers_used = 1;
     intake->writers[0] = other_lane(&chain->stage, &s->stage);
@@ -115,7 +115,7 @@ static void link_pool(struct belt_engine_run *run)
             feed->readers[c] = other_lane(&run->sources[s].stage, &run->chains[c].stage);
     }
     for (uint32_t c = 0; run->region.base && c < chains; c++) {
-        struct belt_intake *intake = &run->chains[c].intakes[0];
+        struct belt_intake *intake = &run->chains[c].intake;
         intake->pool = pool;
         belt_rx_open(&intake->rx, pool->ready);
         for (uint32_t s = 0; s < sources; s++) {
@@ -131,10 +131,10 @@ static void link_sources(struct belt_engine_run *run)
         link_pool(run);
     else if (run->sources_used == run->chains_used)
         for (uint32_t i = 0; i < run->sources_used; i++)
-            link_ring(run, &run->sources[i], 0, &run->chains[i], 0);
+            link_ring(run, &run->sources[i], 0, &run->chains[i]);
     else
         for (uint32_t c = 0; c < run->chains_used; c++)
-            link_ring(run, &run->sources[0], c, &run->chains[c], 0);
+            link_ring(run, &run->sources[0], c, &run->chains[c]);
 }
 
 /* ---- processor to batcher --------------------------------------------------- */
@@ -233,7 +233,7 @@ static void carve_worker(struct belt_engine_run *run, struct belt_chain_stage *c
     worker->block = carve(run, sizeof *worker->block, 4096);
     if (!results.base)
         return;
-    const struct belt_ring *intake = chain->intakes[0].rx.ring;
+    const struct belt_ring *intake = chain->intake.rx.ring;
     belt_rx_open(&worker->results, results);
     worker->map = (struct belt_worker_map){ .index = chain->stage.index,
                                             .count = run->chains_used,
@@ -318,12 +318,8 @@ static bool make_chain(struct belt_engine_run *run, uint32_t index)
     struct belt_chain_stage *chain = &run->chains[index];
     const struct belt_spec *spec = run->spec;
     bool ok = true;
-    chain->intakes_used = 1;
-    chain->intakes = need(calloc(1, sizeof *chain->intakes), &ok);
-    if (ok) {
-        chain->intakes->writers = need(calloc(run->sources_used, sizeof(void *)), &ok);
-        chain->intakes->free = need(calloc(run->sources_used, sizeof(struct belt_tx)), &ok);
-    }
+    chain->intake.writers = need(calloc(run->sources_used, sizeof(void *)), &ok);
+    chain->intake.free = need(calloc(run->sources_used, sizeof(struct belt_tx)), &ok);
     for (int s = 0; s < spec->steps_used; s++)
         chain->states[s] = need(calloc(1, spec->steps[s].part->state_size + 1), &ok);
     if (run->zygote) {

@@ -94,7 +94,7 @@ static void each_rows(struct finds *f, const void *slot, const void *who)
 static void find_pool(struct finds *f)
 {
     const struct belt_pool *pool = &f->run->pool;
-    const struct belt_rx *rx = &f->run->chains[0].intakes[0].rx;
+    const struct belt_rx *rx = &f->run->chains[0].intake.rx;
     for (uint64_t at = rx->ring->released; at != rx->ring->published; at++) {
         const char *slot = rx->first + (size_t)((uint32_t)at & rx->mask) * rx->slot_size;
         uint32_t number;
@@ -110,7 +110,7 @@ static void find_everywhere(struct finds *f)
     for (uint32_t c = 0; c < run->chains_used; c++) {
         const struct belt_chain_stage *chain = &run->chains[c];
         if (!run->plan->pooled)
-            find_ring(f, &chain->intakes[0].rx, each_input, chain);
+            find_ring(f, &chain->intake.rx, each_input, chain);
         else if (chain->frame)
             find_input(f, chain->frame, chain);
         for (int o = 0; o < chain->outlets_used; o++)

@@ -77,11 +77,8 @@ static void free_source(struct belt_source_stage *s)
 
 static void free_chain(struct belt_chain_stage *chain)
 {
-    if (chain->intakes) {
-        free(chain->intakes->writers);
-        free(chain->intakes->free);
-    }
-    free(chain->intakes);
+    free(chain->intake.writers);
+    free(chain->intake.free);
     for (int s = 0; s < BELT_STEPS; s++)
         free(chain->states[s]);
     for (int o = 0; chain->outlets && o < chain->outlets_used; o++) {

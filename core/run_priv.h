@@ -64,13 +64,11 @@ struct belt_segment {
 
 struct belt_chain_stage {
     struct belt_stage stage;
-    struct belt_intake *intakes; /* [intakes_used] */
-    uint32_t intakes_used, turn; /* whose turn it is when order does not matter */
+    struct belt_intake intake;
     void *states[BELT_STEPS];
     int steps_ready; /* states that init saw */
     struct belt_engine engine;
     struct belt_input_frame *frame; /* in hand, or NULL */
-    struct belt_intake *from;
     struct belt_segment segments[BELT_STEPS + 1];
     int segments_used;
     bool dispatching;

@@ -32,28 +32,6 @@ static void chain_fini(struct belt_stage *stage)
 
 /* ---- input ------------------------------------------------------------------ */
 
-/* Whose frame is next; with one intake there is no choice. Several are only
- * there when order does not matter (build.c): round robin. */
-static struct belt_intake *next_intake(struct belt_chain_stage *chain)
-{
-    for (uint32_t i = 0; i < chain->intakes_used; i++) {
-        struct belt_intake *intake = &chain->intakes[(chain->turn + i) % chain->intakes_used];
-        if (belt_intake_peek(intake)) {
-            chain->turn += i + 1;
-            return intake;
-        }
-    }
-    return NULL;
-}
-
-static bool all_ended(struct belt_chain_stage *chain)
-{
-    for (uint32_t i = 0; i < chain->intakes_used; i++)
-        if (!belt_intake_ended(&chain->intakes[i]))
-            return false;
-    return true;
-}
-
 static void load_frame(struct belt_chain_stage *chain, uint64_t now)
 {
     struct belt_input_frame *frame = chain->frame;
@@ -103,7 +81,7 @@ static void close_outlets(struct belt_chain_stage *chain)
 static enum belt_turn no_input(struct belt_chain_stage *chain, uint64_t now)
 {
     belt_dispatch_flush(chain);
-    if (!all_ended(chain))
+    if (!belt_intake_ended(&chain->intake))
         return BELT_TURN_IN;
     if (!belt_dispatch_partials(chain, now, true))
         return BELT_TURN_OUT;
@@ -119,7 +97,7 @@ static enum belt_turn no_input(struct belt_chain_stage *chain, uint64_t now)
 static uint64_t published(const struct belt_chain_stage *chain)
 {
     /* Relaxed: a count; who takes the frames acquires them (belt_peek_at). */
-    return belt_load_relaxed(&chain->intakes[0].rx.ring->published);
+    return belt_load_relaxed(&chain->intake.rx.ring->published);
 }
 
 /* isolation: process. The steps ran elsewhere: take what they made of a frame. */
@@ -130,8 +108,7 @@ static enum belt_turn take_result(struct belt_chain_stage *chain, uint64_t now,
     belt_worker_tell(worker, published(chain));
     chain->result = belt_worker_peek(worker);
     if (chain->result) {
-        chain->from = &chain->intakes[0];
-        chain->frame = belt_intake_peek(chain->from);
+        chain->frame = belt_intake_peek(&chain->intake);
         belt_engine_adopt(&chain->engine, chain->result, chain->stage.run->region.base,
                           chain->frame->count, now);
         if (!chain->result->first) {
@@ -151,7 +128,7 @@ static enum belt_turn take_result(struct belt_chain_stage *chain, uint64_t now,
     belt_store_relaxed(&chain->stage.stats.attempts, worker->attempts);
     if (rc)
         return rc < 0 ? BELT_TURN_FAILED : BELT_TURN_BUSY;
-    return belt_intake_peek(&chain->intakes[0]) ? BELT_TURN_IN : no_input(chain, now);
+    return belt_intake_peek(&chain->intake) ? BELT_TURN_IN : no_input(chain, now);
 }
 
 static enum belt_turn finish_result(struct belt_chain_stage *chain)
@@ -165,7 +142,7 @@ static enum belt_turn finish_result(struct belt_chain_stage *chain)
     if (last) {
         chain->frame = NULL;
         chain->segments_used = 0;
-        belt_intake_release(chain->from);
+        belt_intake_release(&chain->intake);
     }
     return BELT_TURN_BUSY;
 }
@@ -195,17 +172,16 @@ static enum belt_turn chain_turn(struct belt_stage *stage, uint64_t now, struct 
     if (chain->worker)
         return worker_turn(chain, now, err);
     if (!chain->frame) {
-        chain->from = next_intake(chain);
-        if (!chain->from)
+        chain->frame = belt_intake_peek(&chain->intake);
+        if (!chain->frame)
             return no_input(chain, now);
-        chain->frame = belt_intake_peek(chain->from);
         load_frame(chain, now);
     }
     int rc = run_frame(chain, err);
     if (rc <= 0)
         return rc < 0 ? BELT_TURN_FAILED : BELT_TURN_OUT;
     chain->frame = NULL;
-    belt_intake_release(chain->from);
+    belt_intake_release(&chain->intake);
     return BELT_TURN_BUSY;
 }
 
