@@ -1,7 +1,11 @@
 #!/bin/bash
 # bench/run.sh [WORD..] [--benchmark_..]: measures everything, or what has one of
-# the words in its name, and prints one table; all samples: BUILD/bench/report.json.
+# the words in its name, and prints tables; all samples: BUILD/bench/report.json.
 # What the names mean: bench/README.md.
+#
+#   --json FILE      the samples to FILE, too
+#   --plot DIR       one picture for each table of the rings, DIR/rings-TABLE.svg
+#   --smoke          rings only, one short sample each: that they move what they should
 #
 #   BUILD=build      a configured build folder
 #   ROWS=100000000   rows of sensors.txt; the rare-key files have a fifth of that
@@ -26,12 +30,21 @@ tell() {
 
 # ---- what to run ---------------------------------------------------------------
 
-# Sets filter, repetitions, list and flags (for belt-bench).
+# Sets filter, repetitions, list, json, plot, smoke and flags (for belt-bench).
 read_arguments() {
     local arg words=()
-    filter='' repetitions=5 list='' flags=()
-    for arg in "$@"; do
+    filter='' repetitions=5 list='' json='' plot='' smoke='' flags=()
+    while (($#)); do
+        arg=$1
+        shift
         case $arg in
+        --json | --plot)
+            (($#)) || die "$arg NAME"
+            set -- "$arg=$1" "${@:2}"
+            ;;
+        --json=*) json=$(realpath -m -- "${arg#*=}") ;;
+        --plot=*) plot=$(realpath -m -- "${arg#*=}") ;;
+        --smoke) smoke=1 ;;
         --benchmark_filter=*) words+=("${arg#*=}") ;;
         --benchmark_repetitions=*) repetitions=${arg#*=} ;;
         --benchmark_list_tests*) list=1 ;;
@@ -44,6 +57,10 @@ read_arguments() {
     [[ $repetitions =~ ^[1-9][0-9]*$ ]] || die "--benchmark_repetitions=N, not '$repetitions'"
     [[ $ROWS =~ ^[1-9][0-9]*$ ]] || die "ROWS=N, not '$ROWS'"
     ((ROWS >= FEWEST)) || die "ROWS=N, at least $FEWEST"
+}
+
+ring_names() {
+    "$BUILD/belt-bench-rings" --list --filter="${filter:-.}"
 }
 
 # All names of belt-bench that the filter takes, whether their data are there or not.
@@ -99,13 +116,27 @@ run_belt_bench() {
     local names
     names=$(bench_names)
     [[ $names ]] || return 0
-    tell "$(wc -l <<<"$names") benches, $repetitions repetitions each (rings: 15), in random order"
+    tell "$(wc -l <<<"$names") benches, $repetitions repetitions each, in random order"
     if grep -qE '^(limit|pipeline/(records|sensors|rare_key))/' <<<"$names"; then make_data; fi
     BELT_SENSORS=$data/sensors.txt BELT_RARE_KEY=$data/rare.txt BELT_NO_RARE_KEY=$data/plain.txt \
         "$BUILD/belt-bench" --benchmark_repetitions="$repetitions" "${flags[@]}" \
         --benchmark_filter="${filter:-.}" --benchmark_out="$data/belt-bench.json" \
         --benchmark_out_format=json >"$data/belt-bench.log" 2>&1 ||
         die "belt-bench failed: $data/belt-bench.log"
+}
+
+# ---- rings ---------------------------------------------------------------------
+
+# Their tables come as they are measured, and stay out of the one at the end.
+run_rings() {
+    local count rc=0 options=(--filter="${filter:-.}" --json "$data/rings.json")
+    count=$(ring_names | wc -l)
+    ((count)) || return 0
+    tell "$count rings and peers, 9 near samples each, all of a table in turns"
+    [[ $plot ]] && options+=(--plot "$plot")
+    "$BUILD/belt-bench-rings" "${options[@]}" || rc=$?
+    ((rc <= 1)) || die "belt-bench-rings failed: exit code $rc"
+    rings_failed=$rc
 }
 
 # ---- whole processes -----------------------------------------------------------
@@ -296,7 +327,7 @@ def row: . as $all | map(select(.error_occurred | not)) | {
 show='
 def scale: if .unit == "/s" then {by: 1e6, to: "M/s"} elif .unit == "B/s" then {by: 1e9, to: "GB/s"}
     else {by: 1, to: .unit} end;
-.summary[] | scale as $s |
+.summary[] | select(.name | startswith("rings/") | not) | scale as $s |
 [.name, (.median // 0) / $s.by, $s.to, if .bytes then .bytes / 1e9 else "-" end,
  .nearness // "-", (.least // 0) / $s.by, (.most // 0) / $s.by, .runs // 0, .error // ""] | @tsv'
 
@@ -318,11 +349,13 @@ print_table() {
 make_report() {
     local parts=()
     [[ -f $data/belt-bench.json ]] && parts+=("$data/belt-bench.json")
+    [[ -f $data/rings.json ]] && parts+=("$data/rings.json")
     [[ -f $data/cli.ndjson ]] && parts+=("$data/cli.ndjson")
     ((${#parts[@]})) || die "nothing is named like '$filter'; see bench/README.md"
     jq -s --argjson rows "$ROWS" '{context: (map(.context // empty) | .[0]), rows: $rows,
         benchmarks: map(.benchmarks // [select(.name)] | .[])} | '"$summarize" \
         "${parts[@]}" >"$data/report.json"
+    if [[ $json ]]; then cp -- "$data/report.json" "$json"; fi
 }
 
 read_arguments "$@"
@@ -330,15 +363,24 @@ read_arguments "$@"
 BUILD=$(realpath "$BUILD")
 data=$BUILD/bench
 load=$(cut -d' ' -f1 /proc/loadavg)
-built=$(ninja --quiet -C "$BUILD" product belt-bench 2>&1) || die "$built"
+built=$(ninja --quiet -C "$BUILD" product belt-bench belt-bench-rings 2>&1) || die "$built"
+if [[ $smoke ]]; then
+    exec "$BUILD/belt-bench-rings" --smoke --filter="${filter:-.}"
+fi
 if [[ $list ]]; then
+    ring_names
     bench_names
     printf '%s\n' "${cli_names[@]}" | grep -E -- "${filter:-.}" || true
     exit
 fi
 mkdir -p "$data"
-rm -f "$data/belt-bench.json"
+rm -f "$data/belt-bench.json" "$data/rings.json"
+rings_failed=0
+run_rings
 run_belt_bench
 run_cli
 make_report
-print_table
+if jq -e 'any(.summary[]; .name | startswith("rings/") | not)' "$data/report.json" >/dev/null; then
+    print_table
+fi
+exit "$rings_failed"

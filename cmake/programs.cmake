@@ -1,5 +1,27 @@
 # The CLI and the examples in C.
-add_custom_target(product DEPENDS beltway) # what ./dev build makes: all but tests and benches
+add_custom_target(product) # what ./dev build makes: all but tests and benches
+
+# Rings alone, from C and from C++: they link nothing but the rings.
+include(CheckLanguage)
+check_language(CXX)
+file(GLOB sources CONFIGURE_DEPENDS examples/rings/*.c)
+if(CMAKE_CXX_COMPILER)
+    enable_language(CXX)
+    file(GLOB in_cxx CONFIGURE_DEPENDS examples/rings/*.cc)
+endif()
+foreach(source ${sources} ${in_cxx})
+    get_filename_component(name ${source} NAME_WE)
+    add_executable(example_rings_${name} ${source})
+    set_target_properties(example_rings_${name} PROPERTIES OUTPUT_NAME ${name}
+                          RUNTIME_OUTPUT_DIRECTORY ${PROJECT_BINARY_DIR}/examples/rings)
+    target_link_libraries(example_rings_${name} PRIVATE beltway::rings)
+    add_dependencies(product example_rings_${name})
+endforeach()
+
+if(BELT_RINGS_ONLY)
+    return()
+endif()
+add_dependencies(product beltway)
 
 # Plugins resolve belt_ symbols in the program that loads them, hence the whole
 # archive and its public symbols in the dynamic table.

@@ -1,5 +1,6 @@
 # tests/unit/test_X.c    one Criterion program each; other files there are shared by all
-# tests/stress, proofs   one plain program each: what Criterion cannot hold
+# tests/stress/X.c       one plain program each: what Criterion cannot hold
+# tests/proofs, step     cmake/proofs.cmake, cmake/step.cmake
 # tests/cli/*.sh         scripts; lib*.sh are shared by them
 # tests/*.sh             rules of the tree
 set(BELT_TEST_ENV "SOURCE_DIR=${PROJECT_SOURCE_DIR};BUILD_DIR=${PROJECT_BINARY_DIR}"
@@ -21,15 +22,13 @@ function(belt_test_program name source)
     target_link_libraries(${name} PRIVATE beltway_static)
 endfunction()
 
-foreach(label stress proofs)
-    file(GLOB sources CONFIGURE_DEPENDS tests/${label}/*.c)
-    foreach(source ${sources})
-        get_filename_component(name ${source} NAME_WE)
-        belt_test_program(${label}_${name} ${source})
-        belt_test(${label}/${name} ${label} 300 ${label}_${name})
-        # They pin threads: not beside one another.
-        set_tests_properties(${label}/${name} PROPERTIES PROCESSORS 2)
-    endforeach()
+file(GLOB sources CONFIGURE_DEPENDS tests/stress/*.c)
+foreach(source ${sources})
+    get_filename_component(name ${source} NAME_WE)
+    belt_test_program(stress_${name} ${source})
+    belt_test(stress/${name} stress 300 stress_${name})
+    # They pin threads: not beside one another.
+    set_tests_properties(stress/${name} PROPERTIES PROCESSORS 2)
 endforeach()
 if(BELT_SANITIZE STREQUAL "thread")
     return() # Criterion forks under the sanitizer's threads
@@ -57,6 +56,8 @@ foreach(script ${scripts})
 endforeach()
 
 if(NOT BELT_SANITIZE)
+    include(cmake/proofs.cmake OPTIONAL)
+    include(cmake/step.cmake OPTIONAL)
     file(GLOB scripts CONFIGURE_DEPENDS tests/*.sh)
     foreach(script ${scripts})
         get_filename_component(name ${script} NAME_WE)

@@ -37,11 +37,16 @@ static void *carve(struct belt_engine_run *run, uint64_t size, uint64_t align)
     return at;
 }
 
-static struct belt_mem carve_ring(struct belt_engine_run *run, const struct belt_ring_conf *conf)
+/* Lanes and workers have their roles from us, who also know when one died; what
+ * a turn commits are cursors; and a lane with other work does not linger. */
+static struct belt_mem carve_ring(struct belt_engine_run *run, struct belt_ring_conf conf)
 {
-    size_t size = belt_ring_footprint(conf);
+    conf.size = sizeof conf;
+    conf.body = BELT_BODY_SPANS;
+    conf.flags = BELT_NO_ROLES | BELT_NO_LINGER;
+    size_t size = belt_ring_footprint(&conf);
     struct belt_mem mem = belt_mem_of(carve(run, size, 4096), size);
-    int rc = mem.base ? belt_ring_format(mem, conf) : 0;
+    int rc = mem.base ? belt_ring_format(mem, &conf) : 0;
     assert(rc == 0); /* sizes are ours */
     (void)rc;
     return mem;
@@ -69,11 +74,10 @@ static void link_ring(struct belt_engine_run *run, struct belt_source_stage *s, 
                       struct belt_chain_stage *chain)
 {
     bool fused = is_fused(run, s->stage.lane == chain->stage.lane);
-    struct belt_ring_conf conf = { .size = sizeof conf,
-                                   .kind = BELT_SPSC,
+    struct belt_ring_conf conf = { .kind = BELT_SPSC,
                                    .item_size = sizeof(struct belt_input_frame),
                                    .items = fused ? FUSED_FRAMES : LINK_FRAMES };
-    struct belt_mem mem = carve_ring(run, &conf);
+    struct belt_mem mem = carve_ring(run, conf);
     struct belt_feed *feed = &s->feeds[f];
     struct belt_intake *intake = &chain->intake;
     feed->readers[0] = other_lane(&s->stage, &chain->stage);
@@ -92,18 +96,17 @@ static void link_pool(struct belt_engine_run *run)
     pool->each = LINK_FRAMES;
     pool->count = LINK_FRAMES * sources;
     pool->frames = carve(run, (uint64_t)pool->count * sizeof(struct belt_input_frame), 4096);
-    struct belt_ring_conf conf = { .size = sizeof conf,
-                                   .kind = BELT_MPMC,
+    struct belt_ring_conf conf = { .kind = BELT_MPMC_CRASH_UNSAFE,
                                    .item_size = sizeof(uint32_t),
                                    .items = pool->count,
                                    .writers = sources,
                                    .readers = chains };
-    pool->ready = carve_ring(run, &conf);
+    pool->ready = carve_ring(run, conf);
     conf.items = pool->each;
     conf.writers = chains;
     conf.readers = 1;
     for (uint32_t s = 0; s < sources; s++)
-        pool->free[s] = carve_ring(run, &conf);
+        pool->free[s] = carve_ring(run, conf);
     for (uint32_t s = 0; run->region.base && s < sources; s++) {
         struct belt_feed *feed = &run->sources[s].feeds[0];
         feed->pool = pool;
@@ -161,11 +164,10 @@ static void link_rows(struct belt_engine_run *run, struct belt_chain_stage *chai
     /* Whatever fits a frame must fit an open batch: belt_batches_row_limit(). */
     if (out->capacity > outlet->batcher->memory / 4)
         out->capacity = (uint32_t)(outlet->batcher->memory / 4 & ~UINT64_C(4095));
-    struct belt_ring_conf conf = { .size = sizeof conf,
-                                   .kind = BELT_SPSC,
+    struct belt_ring_conf conf = { .kind = BELT_SPSC,
                                    .items = slots,
                                    .item_size = (uint32_t)belt_row_frame_size(out->capacity) };
-    struct belt_mem mem = carve_ring(run, &conf);
+    struct belt_mem mem = carve_ring(run, conf);
     out->reader = other_lane(&chain->stage, &b->stage);
     in->writer = other_lane(&b->stage, &chain->stage);
     if (mem.base) {
@@ -225,11 +227,10 @@ static void carve_worker(struct belt_engine_run *run, struct belt_chain_stage *c
 {
     struct belt_worker *worker = chain->worker;
     uint32_t room = run->spec->slab + (1u << 20);
-    struct belt_ring_conf conf = { .size = sizeof conf,
-                                   .kind = BELT_SPSC,
+    struct belt_ring_conf conf = { .kind = BELT_SPSC,
                                    .items = RESULT_SLOTS,
                                    .item_size = (uint32_t)belt_result_size(run->spec, room) };
-    struct belt_mem results = carve_ring(run, &conf);
+    struct belt_mem results = carve_ring(run, conf);
     worker->block = carve(run, sizeof *worker->block, 4096);
     if (!results.base)
         return;

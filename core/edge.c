@@ -75,7 +75,7 @@ const struct belt_input_frame *belt_feed_reclaim(struct belt_feed *feed)
         feed->spare = number + 1;
         return frame;
     }
-    /* A1, pairs with R1 in belt_release() of rings/ring.h: the reader is through
+    /* A1, pairs with R1 in belt_spans_release() of rings/spans.h: the reader is through
      * with the slabs of these frames; else a slab would be filled under its eyes. */
     uint64_t released = belt_load_acquire(&feed->tx.ring->released);
     if (feed->reclaimed == released)

@@ -74,12 +74,9 @@ void belt_worker_tell(struct belt_worker *worker, uint64_t input)
 static void finish_turn(struct belt_worker *worker)
 {
     struct belt_worker_block *block = worker->block;
-    /* A2, pairs with R2 in commit() of worker_main.c: with the word come the intent
-     * and the result; otherwise an old intent could be published anew. */
-    uint64_t turn = belt_load_acquire(&block->commit);
-    const struct belt_intent *intent = &block->intents[turn % 2];
-    belt_ring_redo_publish(worker->results.ring, intent->out);
-    uint64_t under_work = intent->in + 1, at = belt_load_acquire(&block->at);
+    struct belt_intent last = belt_turn_last(&block->turns);
+    belt_ring_redo_publish(worker->results.ring, last.out);
+    uint64_t under_work = last.in + 1, at = belt_load_acquire(&block->at);
     if (block->careful != under_work)
         memset(block->attempts, 0, sizeof block->attempts);
     else if (at && block->attempts[at - 1] < UINT8_MAX)

@@ -143,20 +143,13 @@ static void describe(struct worker *w, struct belt_result *result, uint32_t end,
     }
 }
 
-/* The turn's end. A death before the commit word: nothing happened. After it: the
- * chain stage publishes for us. */
 static void commit(struct worker *w, uint32_t end, uint32_t count)
 {
-    struct belt_worker_block *block = w->block;
     struct belt_intent next = w->now;
     next.out++;
     next.first = end == count ? 0 : end;
     next.in += end == count;
-    uint64_t turn = block->commit + 1;
-    block->intents[turn % 2] = next;
-    /* R2, pairs with A2 in finish_turn() of worker.c: the intent and the result
-     * before the word that says they count. */
-    belt_store_release(&block->commit, turn);
+    belt_turn_commit(&w->block->turns, &next);
     belt_publish(&w->out, 1);
     w->now = next;
     uint64_t one = 1;
@@ -180,7 +173,7 @@ static int open_all(struct worker *w, int region_fd, struct belt_error *err)
         rc = belt_tx_open(&w->out, belt_mem_of(w->region + map->results, map->results_size));
     if (rc < 0)
         return rc;
-    w->now = w->block->intents[w->block->commit % 2];
+    w->now = belt_turn_last(&w->block->turns);
     /* Our own copy of the spec: what is opened here is ours. */
     int ready = 0;
     rc = belt_steps_open((struct belt_spec *)(uintptr_t)w->spec, err);

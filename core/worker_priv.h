@@ -17,6 +17,7 @@
 
 #include "core/edge_priv.h"
 #include "core/spec_priv.h"
+#include "core/turn_priv.h"
 #include "core/view_priv.h"
 
 #define BELT_OWN_LINE __attribute__((aligned(BELT_LINES)))
@@ -24,22 +25,13 @@
 struct belt_zygote;
 struct belt_engine_run;
 
-/* What a turn means to have done: written before the commit word. */
-struct belt_intent {
-    uint64_t in;    /* input frames handled */
-    uint64_t first; /* messages handled of the next one */
-    uint64_t out;   /* results published */
-};
-
 /* Shared by a chain stage and its worker.
  * Checklist: adding a word?
  *   1. who writes it, in a comment   2. is it valid after a death at any point?
  *   3. tests/stress/worker_kill.c must still hold */
 struct belt_worker_block {
-    /* Worker only. A turn writes the intent that is not in force, then `commit`. */
-    struct belt_intent intents[2];
-    uint64_t commit BELT_OWN_LINE; /* turns committed; intents[commit % 2] is in force */
-    uint64_t at BELT_OWN_LINE;     /* careful: 1 + the message under work; 0: none */
+    struct belt_turns turns;   /* worker only */
+    uint64_t at BELT_OWN_LINE; /* careful: 1 + the message under work; 0: none */
     uint32_t ready, sleeping;
     char error[256]; /* why init failed; before exit */
     /* Chain stage only, while no worker lives; `wake` at any time. */

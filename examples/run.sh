@@ -26,6 +26,13 @@ sensors() {
     echo "... $(($(wc -l <"$out/totals.csv") - 1)) names in $out/totals.csv"
 }
 
+say "rings alone, in C and C++: examples/rings"
+for program in "$(dirname "$beltway")"/examples/rings/*; do
+    if [[ -x $program && -f $program ]]; then
+        "$program"
+    fi
+done
+
 say "min, mean, max and count by name: latitudes of the tz database's places"
 sensors "$examples/sensors/measurements.txt"
 

@@ -8,7 +8,9 @@
 #define BELT_ATOMIC_H
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
+#include <string.h>
 
 #if defined(__SANITIZE_THREAD__)
 #define BELT_TSAN 1
@@ -73,6 +75,13 @@ static inline bool belt_cas(uint64_t *at, uint64_t *expected, uint64_t value)
                                        __ATOMIC_ACQUIRE);
 }
 
+/* Where something else orders it: what was looked at before, what is stored after. */
+static inline bool belt_cas_relaxed(uint64_t *at, uint64_t *expected, uint64_t value)
+{
+    return __atomic_compare_exchange_n(at, expected, value, false, __ATOMIC_RELAXED,
+                                       __ATOMIC_RELAXED);
+}
+
 /* ---- 32 bits ------------------------------------------------------------------- */
 
 static inline uint32_t belt_load_relaxed32(const uint32_t *at)
@@ -114,6 +123,20 @@ static inline bool belt_cas32(uint32_t *at, uint32_t *expected, uint32_t value)
 {
     return __atomic_compare_exchange_n(at, expected, value, false, __ATOMIC_ACQ_REL,
                                        __ATOMIC_ACQUIRE);
+}
+
+/* ---- payload ------------------------------------------------------------------- */
+
+/* Plain copies to and from slots, which the protocol alone orders: marked here, so
+ * that the explorer can tell a race. */
+static inline void belt_data_store(void *slot, const void *from, size_t size)
+{
+    memcpy(slot, from, size);
+}
+
+static inline void belt_data_load(void *to, const void *slot, size_t size)
+{
+    memcpy(to, slot, size);
 }
 
 /* ---- fences -------------------------------------------------------------------- */

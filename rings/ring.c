@@ -1,14 +1,20 @@
-/* Rings, the cold part: set-up, opening, looking in, recovery; and the copies
- * of many items, where a call more is nothing. */
-#include "rings/ring.h"
+/* Rings, the cold part that all kinds share: geometry, set-up, opening, looking
+ * in; and the way to each kind's own code. */
+#include "rings/kind_priv.h"
 
 #include <errno.h>
 
 #define DEFAULT_BYTES (16u << 10) /* 16 KiB of slots stay in L1: the fastest footprint measured */
 #define DEFAULT_LEAST 8u
-#define LINE 64u
+#define ENDS_MAX 255u /* roles of one side */
 
-/* ---- geometry ------------------------------------------------------------------ */
+/* ---- geometry ------------------------------------------------------------------- */
+
+/* All that follows from a conf, in the words of struct belt_ring. */
+struct shape {
+    uint32_t body, slots, slot_size, owners, owners_at, cursors_at, head_size;
+    uint64_t lane_size, footprint;
+};
 
 static bool is_pow2(uint64_t n)
 {
@@ -23,43 +29,108 @@ static uint32_t round_up_pow2(uint32_t n)
     return power;
 }
 
-/* From a line on, slots begin on lines: two of them never share one. */
-static uint32_t slot_size_for(enum belt_kind kind, uint32_t item_size)
+static uint32_t round_up(uint32_t n, uint32_t unit)
 {
-    uint32_t used = item_size + (kind == BELT_MPMC ? BELT_SEQUENCE_SIZE : 0);
-    uint32_t unit = used >= LINE ? LINE : 8;
-    return (used + unit - 1) / unit * unit;
+    return (n + unit - 1) / unit * unit;
 }
 
-static uint32_t slots_for(const struct belt_ring_conf *conf)
+static bool has_bodies(uint32_t kind)
 {
-    if (conf->items)
-        return round_up_pow2(conf->items);
-    uint32_t fit = DEFAULT_BYTES / slot_size_for(conf->kind, conf->item_size);
-    /* Half of the rounded-up is the rounded-down, but for an exact power. */
-    uint32_t up = round_up_pow2(fit);
+    return kind == BELT_SPSC || kind == BELT_SHARDED;
+}
+
+static bool is_mpmc(uint32_t kind)
+{
+    return kind == BELT_MPMC || kind == BELT_MPMC_CRASH_UNSAFE;
+}
+
+static uint32_t body_for(const struct belt_ring_conf *conf)
+{
+    if (conf->body != BELT_BODY_AUTO)
+        return conf->body;
+    bool small = conf->item_size <= BELT_INBAND_ITEM_MAX && conf->batch <= 1;
+    return has_bodies(conf->kind) && small ? BELT_BODY_INBAND : BELT_BODY_SPANS;
+}
+
+/* From a line on, slots begin on lines: two of them never share one. */
+static uint32_t slot_size_for(uint32_t kind, uint32_t body, uint32_t item_size)
+{
+    uint32_t used = item_size + (is_mpmc(kind) ? BELT_SEQUENCE_SIZE : 0);
+    return round_up(used, body == BELT_BODY_SPANS && used >= BELT_LINE ? BELT_LINE : 8);
+}
+
+/* The biggest power of two of slots that DEFAULT_BYTES holds. */
+static uint32_t default_slots(uint32_t bytes)
+{
+    uint32_t fit = DEFAULT_BYTES / bytes, up = round_up_pow2(fit);
     uint32_t slots = up > fit ? up / 2 : up;
     return slots < DEFAULT_LEAST ? DEFAULT_LEAST : slots;
 }
 
-static uint64_t footprint_of(uint32_t slots, uint32_t slot_size)
+static uint32_t slots_for(const struct belt_ring_conf *conf, uint32_t body, uint32_t slot_size)
 {
-    return sizeof(struct belt_ring) + (uint64_t)slots * slot_size;
+    if (body == BELT_BODY_SPANS)
+        return conf->items ? round_up_pow2(conf->items) : default_slots(slot_size);
+    if (!conf->items)
+        return default_slots(BELT_LINE);
+    /* A line more: that of the oldest item may be half used up. */
+    uint32_t per_line = belt_inband_per_line(slot_size);
+    return round_up_pow2((conf->items + per_line - 1) / per_line + 1);
 }
 
-/* ---- set-up -------------------------------------------------------------------- */
+static uint32_t owners_for(uint32_t kind, uint32_t writers, uint32_t readers)
+{
+    if (kind == BELT_MPMC)
+        return BELT_MPMC_OWNERS;
+    return kind == BELT_MPMC_CRASH_UNSAFE ? 0 : writers + readers;
+}
+
+/* The rest, from kind, body, slots, slot_size and the ends. */
+static void place_parts(struct shape *shape, uint32_t kind, uint32_t writers, uint32_t readers)
+{
+    shape->owners = owners_for(kind, writers, readers);
+    shape->owners_at = sizeof(struct belt_ring);
+    uint32_t owned = round_up(shape->owners * (uint32_t)sizeof(belt_owner), BELT_LINES);
+    shape->cursors_at = shape->owners_at + owned;
+    uint32_t cursors = kind == BELT_BROADCAST ? readers : 0;
+    shape->head_size = shape->cursors_at + cursors * (uint32_t)sizeof(struct belt_cursor);
+    uint32_t stride = shape->body == BELT_BODY_INBAND ? BELT_LINE : shape->slot_size;
+    uint64_t slots_size =
+        ((uint64_t)shape->slots * stride + BELT_LINES - 1) / BELT_LINES * BELT_LINES;
+    shape->lane_size = 0;
+    if (kind == BELT_SHARDED) {
+        struct shape lane = *shape;
+        place_parts(&lane, BELT_SPSC, 1, 1);
+        shape->lane_size = lane.footprint;
+        slots_size = (uint64_t)writers * readers * lane.footprint;
+    }
+    shape->footprint = shape->head_size + slots_size;
+}
+
+static struct shape shape_of(const struct belt_ring_conf *conf)
+{
+    struct shape shape = { .body = body_for(conf) };
+    shape.slot_size = slot_size_for(conf->kind, shape.body, conf->item_size);
+    shape.slots = slots_for(conf, shape.body, shape.slot_size);
+    place_parts(&shape, conf->kind, conf->writers, conf->readers);
+    return shape;
+}
+
+/* ---- set-up --------------------------------------------------------------------- */
 
 /* The caller's conf in our own size: a shorter one is from an older header, its
  * missing fields 0; a longer one may hold nothing we do not know. */
 static int conf_read(struct belt_ring_conf *out, const struct belt_ring_conf *conf)
 {
-    if (!conf || conf->size < offsetof(struct belt_ring_conf, start) + sizeof conf->start)
+    size_t oldest = offsetof(struct belt_ring_conf, flags);
+    if (!conf || conf->size < oldest)
         return -EINVAL;
     const unsigned char *rest = (const unsigned char *)conf;
     for (uint32_t i = sizeof *out; i < conf->size; i++)
         if (rest[i])
             return -E2BIG;
-    *out = *conf;
+    memset(out, 0, sizeof *out);
+    memcpy(out, conf, conf->size < sizeof *out ? conf->size : sizeof *out);
     if (out->writers == 0)
         out->writers = 1;
     if (out->readers == 0)
@@ -67,336 +138,303 @@ static int conf_read(struct belt_ring_conf *out, const struct belt_ring_conf *co
     return 0;
 }
 
+/* How many ends of each side a kind takes, and what it can do without. */
+static const struct {
+    uint32_t writers, readers, flags;
+} most[] = {
+    [BELT_SPSC] = { 1, 1, BELT_NO_ROLES | BELT_NO_LINGER },
+    [BELT_MPMC] = { UINT32_MAX, UINT32_MAX, BELT_NO_LINGER },
+    [BELT_MPMC_CRASH_UNSAFE] = { UINT32_MAX, UINT32_MAX, BELT_NO_ROLES | BELT_NO_LINGER },
+    [BELT_SHARDED] = { ENDS_MAX, ENDS_MAX, BELT_NO_LINGER },
+    [BELT_BROADCAST] = { 1, ENDS_MAX, BELT_NO_LINGER },
+    [BELT_LOSSY] = { 1, ENDS_MAX, BELT_NO_LINGER },
+};
+
 static int conf_refused(const struct belt_ring_conf *conf)
 {
-    if ((unsigned)conf->kind > BELT_BROADCAST || (unsigned)conf->body > BELT_BODY_INBAND ||
+    if ((unsigned)conf->kind > BELT_LOSSY || (unsigned)conf->body > BELT_BODY_INBAND ||
         (unsigned)conf->wait > BELT_WAIT_BLOCK)
         return -EINVAL;
-    if (conf->kind > BELT_MPMC || conf->body == BELT_BODY_INBAND)
-        return -ENOTSUP;
     if (conf->item_size == 0 || conf->item_size > BELT_RING_ITEM_SIZE_MAX ||
         conf->items > BELT_RING_ITEMS_MAX)
         return -EINVAL;
-    if (conf->kind == BELT_SPSC && (conf->writers > 1 || conf->readers > 1))
+    if (conf->writers > most[conf->kind].writers || conf->readers > most[conf->kind].readers ||
+        (conf->flags & ~most[conf->kind].flags))
+        return -EINVAL;
+    if (conf->body == BELT_BODY_INBAND &&
+        (!has_bodies(conf->kind) || conf->item_size > BELT_INBAND_ITEM_MAX))
         return -EINVAL;
     return 0;
+}
+
+static int conf_take(struct belt_ring_conf *own, const struct belt_ring_conf *conf)
+{
+    int rc = conf_read(own, conf);
+    if (rc == 0)
+        rc = conf_refused(own);
+    if (rc < 0)
+        return rc;
+    struct shape shape = shape_of(own);
+    if (shape.slots > BELT_RING_ITEMS_MAX)
+        return -EINVAL;
+    /* One lane is at most 2^61 bytes; the sum of all may be more than there is. */
+    uint64_t lanes = (uint64_t)own->writers * own->readers;
+    return shape.lane_size > PTRDIFF_MAX / lanes ? -E2BIG : 0;
 }
 
 int belt_ring_conf_check(const struct belt_ring_conf *conf)
 {
     struct belt_ring_conf own;
-    int rc = conf_read(&own, conf);
-    return rc < 0 ? rc : conf_refused(&own);
+    return conf_take(&own, conf);
 }
 
 size_t belt_ring_footprint(const struct belt_ring_conf *conf)
 {
-    if (belt_ring_conf_check(conf) < 0)
-        return 0;
-    return (size_t)footprint_of(slots_for(conf), slot_size_for(conf->kind, conf->item_size));
+    struct belt_ring_conf own;
+    return conf_take(&own, conf) < 0 ? 0 : (size_t)shape_of(&own).footprint;
 }
 
-static void sequences_format(struct belt_ring *ring, uint64_t start)
+/* ---- kinds ----------------------------------------------------------------------- */
+
+static const struct belt_kind_ops *const ops_by_way[] = {
+    [BELT_WAY_SPANS] = &belt_spans_ops, [BELT_WAY_INBAND] = &belt_inband_ops,
+    [BELT_WAY_MPMC] = &belt_mpmc_ops,   [BELT_WAY_MPMC_CRASH_UNSAFE] = &belt_mpmc_crash_unsafe_ops,
+    [BELT_WAY_LOSSY] = &belt_lossy_ops, [BELT_WAY_SHARDED] = &belt_sharded_ops,
+};
+
+const struct belt_kind_ops *belt_ops_of(unsigned way)
 {
-    char *first = (char *)ring + ring->head_size;
-    /* Relaxed: belt_ring_format() publishes them all with the magic. */
-    for (uint64_t i = 0; i < ring->slots; i++)
-        belt_store_relaxed(belt_mpmc_slot(first, ring->slots - 1, ring->slot_size, start + i),
-                           start + i);
+    return ops_by_way[way];
+}
+
+static enum belt_way way_of(const struct belt_ring *ring)
+{
+    static const enum belt_way by_kind[] = {
+        [BELT_SPSC] = BELT_WAY_SPANS,      [BELT_MPMC] = BELT_WAY_MPMC,
+        [BELT_SHARDED] = BELT_WAY_SHARDED, [BELT_MPMC_CRASH_UNSAFE] = BELT_WAY_MPMC_CRASH_UNSAFE,
+        [BELT_BROADCAST] = BELT_WAY_SPANS, [BELT_LOSSY] = BELT_WAY_LOSSY,
+    };
+    bool inband = ring->kind == BELT_SPSC && ring->body == BELT_BODY_INBAND;
+    return inband ? BELT_WAY_INBAND : by_kind[ring->kind];
+}
+
+/* Broadcast rings share their hot code with spans. */
+const struct belt_kind_ops *belt_cold_ops_of(const struct belt_ring *ring)
+{
+    return ring->kind == BELT_BROADCAST ? &belt_broadcast_ops : ops_by_way[way_of(ring)];
 }
 
 int belt_ring_format(struct belt_mem mem, const struct belt_ring_conf *conf)
 {
     struct belt_ring_conf own;
-    int rc = conf_read(&own, conf);
-    if (rc == 0)
-        rc = conf_refused(&own);
+    int rc = conf_take(&own, conf);
     if (rc < 0)
         return rc;
     if (!mem.base || (uintptr_t)mem.base % BELT_LINES)
         return -EINVAL;
-    uint32_t slots = slots_for(&own), slot_size = slot_size_for(own.kind, own.item_size);
-    if (mem.size < footprint_of(slots, slot_size))
+    struct shape shape = shape_of(&own);
+    if (mem.size < shape.footprint)
         return -ENOSPC;
 
-    struct belt_ring *ring = mem.base;
-    belt_store_relaxed(&ring->magic, 0); /* relaxed: nobody has it open */
+    struct belt_ring *ring = (struct belt_ring *)mem.base;
+    memset(ring, 0, shape.head_size);
     ring->layout = BELT_RING_LAYOUT;
     ring->kind = own.kind;
-    ring->body = BELT_BODY_SPANS;
+    ring->body = shape.body;
     ring->wait = own.wait;
-    ring->slots = slots;
-    ring->slot_size = slot_size;
+    ring->flags = own.flags;
+    ring->slots = shape.slots;
+    ring->slot_size = shape.slot_size;
     ring->item_size = own.item_size;
     ring->writers = own.writers;
     ring->readers = own.readers;
-    ring->head_size = sizeof *ring;
-    ring->footprint = footprint_of(slots, slot_size);
-    ring->published = ring->released = own.start;
-    ring->closed = 0;
-    if (own.kind == BELT_MPMC)
-        sequences_format(ring, own.start);
-    /* R5, pairs with A5 in ring_at(): the geometry before the magic. */
+    ring->head_size = shape.head_size;
+    ring->owners = shape.owners;
+    ring->owners_at = shape.owners_at;
+    ring->cursors_at = shape.cursors_at;
+    ring->lane_size = shape.lane_size;
+    ring->footprint = shape.footprint;
+    belt_cold_ops_of(ring)->format(ring, own.start);
+    /* R5, pairs with A5 in belt_ring_at(): the geometry before the magic. */
     belt_store_release(&ring->magic, BELT_RING_MAGIC);
     return 0;
 }
 
-/* ---- opening ------------------------------------------------------------------- */
-
-static bool geometry_holds(const struct belt_ring *ring)
+void belt_lane_conf(struct belt_ring_conf *lane, const struct belt_ring *ring)
 {
-    return is_pow2(ring->slots) && ring->slots >= 2 && ring->slots <= BELT_RING_ITEMS_MAX;
+    bool inband = ring->body == BELT_BODY_INBAND;
+    uint32_t lines_items = (ring->slots - 1) * belt_inband_per_line(ring->slot_size);
+    *lane = (struct belt_ring_conf){ .size = sizeof *lane,
+                                     .item_size = ring->item_size,
+                                     .items = inband ? lines_items : ring->slots,
+                                     .body = (enum belt_body)ring->body,
+                                     .wait = (enum belt_wait)ring->wait,
+                                     .flags = ring->flags | BELT_NO_ROLES };
 }
 
-static bool slot_size_holds(const struct belt_ring *ring)
+/* ---- opening --------------------------------------------------------------------- */
+
+/* The first broken rule's number, as in belt_ring_check(), or 0. Reads each
+ * word of the head once: a hostile peer may change it meanwhile. */
+int belt_geometry_broken(const struct belt_ring *head, size_t size)
 {
-    return ring->item_size > 0 && ring->item_size <= BELT_RING_ITEM_SIZE_MAX &&
-           ring->slot_size == slot_size_for((enum belt_kind)ring->kind, ring->item_size);
+    if (!is_pow2(head->slots) || head->slots < 2 || head->slots > BELT_RING_ITEMS_MAX)
+        return 3;
+    if (head->kind > BELT_LOSSY || head->body < BELT_BODY_SPANS || head->body > BELT_BODY_INBAND ||
+        head->wait > BELT_WAIT_BLOCK || head->writers == 0 || head->readers == 0 ||
+        head->writers > most[head->kind].writers || head->readers > most[head->kind].readers ||
+        (head->flags & ~most[head->kind].flags))
+        return 6;
+    bool inband = head->body == BELT_BODY_INBAND;
+    if (inband && (!has_bodies(head->kind) || head->item_size > BELT_INBAND_ITEM_MAX))
+        return 6;
+    if (head->item_size == 0 || head->item_size > BELT_RING_ITEM_SIZE_MAX ||
+        head->slot_size != slot_size_for(head->kind, head->body, head->item_size))
+        return 4;
+    struct shape shape = { .body = head->body, .slots = head->slots, .slot_size = head->slot_size };
+    place_parts(&shape, head->kind, head->writers, head->readers);
+    bool same = head->owners == shape.owners && head->owners_at == shape.owners_at &&
+                head->cursors_at == shape.cursors_at && head->head_size == shape.head_size &&
+                head->lane_size == shape.lane_size && head->footprint == shape.footprint;
+    return same && shape.footprint <= size ? 0 : 5;
 }
 
-static bool footprint_holds(const struct belt_ring *ring, size_t size)
+/* *head: our own copy of the geometry, checked. */
+int belt_ring_at(struct belt_mem mem, struct belt_ring *head)
 {
-    return ring->head_size == sizeof *ring && ring->footprint <= size &&
-           ring->footprint == footprint_of(ring->slots, ring->slot_size);
-}
-
-static int ring_at(struct belt_mem mem, struct belt_ring **out)
-{
-    struct belt_ring *ring = mem.base;
+    struct belt_ring *ring = (struct belt_ring *)mem.base;
     if (!ring || (uintptr_t)ring % BELT_LINES || mem.size < sizeof *ring)
         return -EINVAL;
     /* A5, pairs with R5 in belt_ring_format(): the geometry is complete. */
     if (belt_load_acquire(&ring->magic) != BELT_RING_MAGIC)
         return -EINVAL;
-    if (ring->layout != BELT_RING_LAYOUT)
+    memcpy(head, ring, offsetof(struct belt_ring, published));
+    if (head->layout != BELT_RING_LAYOUT)
         return -EPROTO;
-    if (ring->kind > BELT_MPMC)
-        return -ENOTSUP;
-    if (!geometry_holds(ring) || !slot_size_holds(ring) || !footprint_holds(ring, mem.size))
-        return -EMSGSIZE;
-    *out = ring;
-    return 0;
+    return belt_geometry_broken(head, mem.size) ? -EMSGSIZE : 0;
+}
+
+/* The role's number, or -errno. `first` and `count`: its side's words. */
+static int role_take(struct belt_ring *ring, const struct belt_ring *head, uint32_t first,
+                     uint32_t count, belt_owner *self)
+{
+    int rc = 0;
+    *self = 0;
+    if (head->owners == 0 || (head->flags & BELT_NO_ROLES))
+        return 0;
+    *self = belt_owner_self(&rc);
+    if (rc < 0)
+        return rc;
+    belt_owner *words = belt_ring_owners(ring);
+    if (head->kind != BELT_MPMC)
+        return belt_owner_take(words + first, count, *self);
+    rc = belt_owner_join(words, head->owners, *self);
+    /* Only the dead make room, and only reaped. */
+    if (rc == -EBUSY && belt_ring_reap(belt_mem_of(ring, head->footprint), NULL) == 0)
+        rc = belt_owner_join(words, head->owners, *self);
+    return rc < 0 ? rc : rc + 1;
+}
+
+/* Gives the word back that names us. MPMC: other ends of the process may still use it. */
+void belt_role_leave(struct belt_ring *ring, enum belt_way way, uint32_t role, belt_owner self)
+{
+    uint64_t mine = self;
+    if (self && way != BELT_WAY_MPMC)
+        /* R6, pairs with O1 in belt_owner_take(): our loads and stores of the ring are
+         * over before the next owner's begin, as if one thread had done both. */
+        belt_cas(belt_ring_owners(ring) + role, &mine, BELT_OWNER_LEFT);
+}
+
+/* Sleepers rely on membarrier to reach every process that has the ring open. */
+static void reach(struct belt_ring *ring)
+{
+    if (belt_wait_setup() < 0)
+        belt_store_relaxed32(&ring->without_expedited, 1); /* relaxed: sleepers poll anyway */
+}
+
+static int tx_fill(struct belt_tx *tx, struct belt_ring *ring, const struct belt_ring *head,
+                   uint32_t number, belt_owner owner)
+{
+    *tx = (struct belt_tx){ .ring = ring,
+                            .first = (char *)ring + head->head_size,
+                            .mask = head->slots - 1,
+                            .slot_size = head->slot_size,
+                            .item_size = head->item_size,
+                            .way = (uint8_t)way_of(head),
+                            .me = (uint16_t)number,
+                            .wait = (uint8_t)head->wait,
+                            .readers = head->kind == BELT_BROADCAST ? head->readers : 0,
+                            .lanes_used = head->kind == BELT_SHARDED ? head->readers : 0,
+                            .stride = head->writers,
+                            .lane_size = head->lane_size,
+                            .owner = owner };
+    /* Relaxed: a closed SPSC writer's successor has seen its end. */
+    tx->closed = belt_load_relaxed32(&ring->closed) >= head->writers;
+    return belt_cold_ops_of(head)->tx_open(tx);
+}
+
+static int rx_fill(struct belt_rx *rx, struct belt_ring *ring, const struct belt_ring *head,
+                   uint32_t number, belt_owner owner)
+{
+    *rx = (struct belt_rx){ .ring = ring,
+                            .first = (char *)ring + head->head_size,
+                            .released = &ring->released,
+                            .mask = head->slots - 1,
+                            .slot_size = head->slot_size,
+                            .item_size = head->item_size,
+                            .way = (uint8_t)way_of(head),
+                            .me = (uint16_t)number,
+                            .wait = (uint8_t)head->wait,
+                            .readers = head->readers,
+                            .lanes_used = head->kind == BELT_SHARDED ? head->writers : 0,
+                            .lane_size = head->lane_size,
+                            .owner = owner,
+                            .fd = -1 };
+    return belt_cold_ops_of(head)->rx_open(rx);
+}
+
+int belt_tx_open_at(struct belt_tx *tx, struct belt_mem mem, uint32_t number, belt_owner owner)
+{
+    struct belt_ring head;
+    int rc = belt_ring_at(mem, &head);
+    return rc < 0 ? rc : tx_fill(tx, (struct belt_ring *)mem.base, &head, number, owner);
+}
+
+int belt_rx_open_at(struct belt_rx *rx, struct belt_mem mem, uint32_t number, belt_owner owner)
+{
+    struct belt_ring head;
+    int rc = belt_ring_at(mem, &head);
+    return rc < 0 ? rc : rx_fill(rx, (struct belt_ring *)mem.base, &head, number, owner);
 }
 
 int belt_tx_open(struct belt_tx *tx, struct belt_mem mem)
 {
-    struct belt_ring *ring;
-    int rc = ring_at(mem, &ring);
+    struct belt_ring head, *ring = (struct belt_ring *)mem.base;
+    belt_owner self;
+    int rc = belt_ring_at(mem, &head);
+    int number = rc < 0 ? rc : role_take(ring, &head, 0, head.writers, &self);
+    if (number < 0)
+        return number;
+    reach(ring);
+    rc = tx_fill(tx, ring, &head, (uint32_t)number, self);
+    tx->role = (uint16_t)number;
     if (rc < 0)
-        return rc;
-    *tx = (struct belt_tx){
-        .ring = ring,
-        .first = (char *)ring + ring->head_size,
-        .mask = ring->slots - 1,
-        .slot_size = ring->slot_size,
-        .item_size = ring->item_size,
-        .shared = ring->kind == BELT_MPMC,
-    };
-    /* Relaxed: whoever stored it last was this end's owner, whose end the caller has seen. */
-    tx->next = tx->limit = belt_load_relaxed(&ring->published);
-    tx->closed = belt_load_relaxed32(&ring->closed) >= ring->writers;
-    return 0;
+        belt_role_leave(ring, way_of(&head), tx->role, self);
+    return rc;
 }
 
 int belt_rx_open(struct belt_rx *rx, struct belt_mem mem)
 {
-    struct belt_ring *ring;
-    int rc = ring_at(mem, &ring);
+    struct belt_ring head, *ring = (struct belt_ring *)mem.base;
+    belt_owner self;
+    int rc = belt_ring_at(mem, &head);
+    int number = rc < 0 ? rc : role_take(ring, &head, head.writers, head.readers, &self);
+    if (number < 0)
+        return number;
+    reach(ring);
+    rc = rx_fill(rx, ring, &head, (uint32_t)number, self);
+    rx->role = (uint16_t)(head.writers + (uint32_t)number);
     if (rc < 0)
-        return rc;
-    *rx = (struct belt_rx){
-        .ring = ring,
-        .first = (char *)ring + ring->head_size,
-        .mask = ring->slots - 1,
-        .slot_size = ring->slot_size,
-        .item_size = ring->item_size,
-        .shared = ring->kind == BELT_MPMC,
-    };
-    /* Relaxed: as in belt_tx_open(). */
-    rx->next = rx->limit = belt_load_relaxed(&ring->released);
-    return 0;
-}
-
-void belt_close(struct belt_tx *tx)
-{
-    if (tx->closed)
-        return;
-    tx->closed = true;
-    tx->limit = tx->next; /* gives back what was claimed */
-    /* R3, pairs with A3 in belt_rx_ended(): our last publish. */
-    belt_fetch_add32(&tx->ring->closed, 1);
-}
-
-/* ---- looking in ---------------------------------------------------------------- */
-
-void belt_ring_stat(const struct belt_ring *ring, struct belt_ring_stat *out)
-{
-    /* `released` first, and acquired: read second it could be past `published`. */
-    out->released = belt_load_acquire(&ring->released);
-    out->published = belt_load_relaxed(&ring->published); /* a figure, no access to slots */
-    out->slots = ring->slots;
-    out->slot_size = ring->slot_size;
-    out->closed = belt_load_relaxed32(&ring->closed) >= ring->writers;
-}
-
-/* Filled from released to published, free for the next lap elsewhere. */
-static bool sequences_hold(const struct belt_ring *ring)
-{
-    char *first = (char *)(uintptr_t)ring + ring->head_size;
-    uint64_t filled = ring->published - ring->released;
-    for (uint64_t i = 0; i < ring->slots; i++) {
-        uint64_t ticket = ring->released + i;
-        uint64_t *slot = belt_mpmc_slot(first, ring->slots - 1, ring->slot_size, ticket);
-        if (belt_load_relaxed(slot) != ticket + (i < filled)) /* relaxed: nobody moves */
-            return false;
-    }
-    return true;
-}
-
-int belt_ring_check(const struct belt_ring *ring, size_t size)
-{
-    if (size < sizeof *ring || ring->magic != BELT_RING_MAGIC)
-        return 1;
-    if (ring->layout != BELT_RING_LAYOUT)
-        return 2;
-    if (!geometry_holds(ring))
-        return 3;
-    if (ring->kind > BELT_MPMC)
-        return 6;
-    if (!slot_size_holds(ring))
-        return 4;
-    if (!footprint_holds(ring, size))
-        return 5;
-    /* A difference, not an order: both cursors may have wrapped. */
-    if (ring->published - ring->released > ring->slots)
-        return 7;
-    return ring->kind == BELT_MPMC && !sequences_hold(ring) ? 8 : 0;
-}
-
-/* ---- recovery ------------------------------------------------------------------ */
-
-/* `a` later than `b`, for cursors at most 2^63 apart. */
-static bool later(uint64_t a, uint64_t b)
-{
-    return (int64_t)(a - b) > 0;
-}
-
-int belt_ring_redo_publish(struct belt_ring *ring, uint64_t published)
-{
-    if (ring->kind != BELT_SPSC)
-        return -ENOTSUP;
-    /* Relaxed: the owner is dead, so only we write it. */
-    if (!later(published, belt_load_relaxed(&ring->published)))
-        return 0;
-    /* Relaxed: a bound; the reader may move it on at any time, which only widens it. */
-    if (later(published, belt_load_relaxed(&ring->released) + ring->slots))
-        return -EINVAL;
-    /* R2 in the dead writer's place, pairs with A2 in belt_peek_at(). Its slot
-     * contents reach us with the commit word that told us this cursor. */
-    belt_store_release(&ring->published, published);
-    return 0;
-}
-
-int belt_ring_redo_release(struct belt_ring *ring, uint64_t released)
-{
-    if (ring->kind != BELT_SPSC)
-        return -ENOTSUP;
-    /* Relaxed, twice: as in belt_ring_redo_publish(). */
-    if (!later(released, belt_load_relaxed(&ring->released)))
-        return 0;
-    if (later(released, belt_load_relaxed(&ring->published)))
-        return -EINVAL;
-    /* R1 in the dead reader's place, pairs with A1 in belt_claim_at(). */
-    belt_store_release(&ring->released, released);
-    return 0;
-}
-
-/* ---- many items by copy -------------------------------------------------------- */
-
-/* Between an array without gaps and slots, which may have some. */
-static void copy_in(char *slot, uint32_t slot_size, const char *items, uint32_t count, size_t size)
-{
-    if (size == slot_size) {
-        memcpy(slot, items, count * size);
-        return;
-    }
-    for (uint32_t i = 0; i < count; i++)
-        memcpy(slot + (size_t)i * slot_size, items + i * size, size);
-}
-
-static void copy_out(char *items, const char *slot, uint32_t slot_size, uint32_t count, size_t size)
-{
-    if (size == slot_size) {
-        memcpy(items, slot, count * size);
-        return;
-    }
-    for (uint32_t i = 0; i < count; i++)
-        memcpy(items + i * size, slot + (size_t)i * slot_size, size);
-}
-
-static uint32_t mpmc_push_n(struct belt_tx *tx, const char *items, uint32_t count, size_t size)
-{
-    uint64_t ticket;
-    if (tx->closed)
-        return 0;
-    uint32_t n =
-        belt_mpmc_take(&tx->ring->published, tx->first, tx->mask, tx->slot_size, count, 0, &ticket);
-    for (uint32_t i = 0; i < n; i++, ticket++) {
-        uint64_t *slot = belt_mpmc_slot(tx->first, tx->mask, tx->slot_size, ticket);
-        memcpy(slot + 1, items + i * size, size);
-        belt_mpmc_pass(slot, ticket + 1);
-    }
-    return n;
-}
-
-static uint32_t mpmc_pop_n(struct belt_rx *rx, char *items, uint32_t count, size_t size)
-{
-    uint64_t ticket;
-    uint32_t n =
-        belt_mpmc_take(&rx->ring->released, rx->first, rx->mask, rx->slot_size, count, 1, &ticket);
-    for (uint32_t i = 0; i < n; i++, ticket++) {
-        uint64_t *slot = belt_mpmc_slot(rx->first, rx->mask, rx->slot_size, ticket);
-        memcpy(items + i * size, slot + 1, size);
-        belt_mpmc_pass(slot, ticket + rx->mask + 1);
-    }
-    return n;
-}
-
-uint32_t belt_push_n(struct belt_tx *tx, const void *items, uint32_t count, size_t size)
-{
-    assert(size <= tx->item_size);
-    const char *from = items;
-    if (tx->shared)
-        return mpmc_push_n(tx, from, count, size);
-    uint32_t done = 0;
-    /* Twice at most: up to the ring's end, then from its beginning; one publish. */
-    while (done < count) {
-        struct belt_slots s = belt_claim_at(tx, done, count - done);
-        if (s.count == 0)
-            break;
-        copy_in(s.first, tx->slot_size, from + done * size, s.count, size);
-        done += s.count;
-    }
-    if (done)
-        belt_publish(tx, done);
-    return done;
-}
-
-uint32_t belt_pop_n(struct belt_rx *rx, void *items, uint32_t count, size_t size)
-{
-    assert(size <= rx->item_size);
-    char *to = items;
-    if (rx->shared)
-        return mpmc_pop_n(rx, to, count, size);
-    uint32_t done = 0;
-    while (done < count) {
-        struct belt_slots s = belt_peek_at(rx, done, count - done);
-        if (s.count == 0)
-            break;
-        copy_out(to + done * size, s.first, rx->slot_size, s.count, size);
-        done += s.count;
-    }
-    if (done)
-        belt_release(rx, done);
-    return done;
+        belt_role_leave(ring, way_of(&head), rx->role, self);
+    return rc;
 }

@@ -9,7 +9,7 @@ copy_tree() {
     cp -r "$SOURCE_DIR/examples" tree/
     cp "$BELTWAY" build/beltway
     cp "$BUILD_DIR"/libbeltway.so.* build/
-    cp -r "$BUILD_DIR/examples/c" build/examples/
+    cp -r "$BUILD_DIR/examples/"{c,rings} build/examples/
     rm tree/tests/cli/{as_user,readme}.sh
     chmod -R a+rX .
     mkdir tmp

@@ -1,171 +1,165 @@
-/* One writer and one reader, each choosing anew every time how it uses the
- * ring: one item, an array, a span, a span behind a span. Every item must come
- * once, in order, whole; many starts near the wrap of the cursors. */
-#include <pthread.h>
-
+/* One writer and one reader, spans and in-band, each choosing anew every time how it
+ * uses the ring. Every item must come once, in order, whole. Usage: ring_spsc [SEED] */
 #include "ring_common.h"
 
-enum { ROUNDS = 12, ROUND_MS = 200, MOST = 40, WORDS = 3 };
-
-/* Three words that belong together: a torn or stale slot shows. */
-struct item {
-    uint64_t word[WORDS];
-};
+enum { ROUNDS = 40, ROUND_MS = 150, BULK_EACH = 4 };
 
 struct side {
     struct belt_mem mem;
     uint64_t seed, count, until;
+    uint32_t size;
+    bool writes, bulk;
 };
 
-static struct item item_of(uint64_t i)
+/* Spans: claims again before what it claimed is published. */
+static uint32_t write_behind(struct end *end, uint64_t next)
 {
-    return (struct item){ { i, mix(i), ~i } };
-}
-
-static void expect(const struct item *got, uint64_t i)
-{
-    struct item want = item_of(i);
-    for (int w = 0; w < WORDS; w++)
-        CHECK(got->word[w] == want.word[w]);
-}
-
-static uint32_t write_one(struct belt_tx *tx, uint64_t next, uint32_t want)
-{
-    (void)want;
-    struct item item = item_of(next);
-    return belt_push(tx, &item, sizeof item);
-}
-
-static uint32_t write_array(struct belt_tx *tx, uint64_t next, uint32_t want)
-{
-    struct item items[MOST];
-    for (uint32_t i = 0; i < want; i++)
-        items[i] = item_of(next + i);
-    return belt_push_n(tx, items, want, sizeof *items);
-}
-
-static void fill(struct belt_tx *tx, struct belt_slots s, uint64_t next)
-{
-    for (uint32_t i = 0; i < s.count; i++)
-        *(struct item *)(void *)((char *)s.first + (size_t)i * tx->slot_size) = item_of(next + i);
-}
-
-/* Claims in two goes, the second before the first is published. */
-static uint32_t write_spans(struct belt_tx *tx, uint64_t next, uint32_t want)
-{
-    struct belt_slots s = belt_claim(tx, want);
+    struct belt_tx *tx = &end->tx;
+    uint32_t want = 1 + (uint32_t)next_random(&end->seed) % MOST;
+    struct belt_slots s = belt_claim(tx, want), more;
     if (s.count == 0)
         return 0;
-    fill(tx, s, next);
-    struct belt_slots more = belt_claim_at(tx, s.count, want);
-    fill(tx, more, next + s.count);
+    more = belt_claim_at(tx, s.count, want);
+    for (uint32_t i = 0; i < s.count + more.count; i++) {
+        struct belt_slots *run = i < s.count ? &s : &more;
+        uint32_t at = i < s.count ? i : i - s.count;
+        item_make((unsigned char *)run->first + (size_t)at * tx->slot_size, end->size, 0, next + i);
+    }
     belt_publish(tx, s.count + more.count);
     return s.count + more.count;
 }
 
-static void *writer(void *arg)
+static void *writer(struct side *side)
 {
-    static uint32_t (*const ways[])(struct belt_tx *, uint64_t,
-                                    uint32_t) = { write_one, write_array, write_spans };
-    struct side *side = arg;
-    struct belt_idle idle = belt_idle_of(BELT_WAIT_YIELD);
+    struct end *end = end_new(side->seed, side->size);
+    CHECK(belt_tx_open(&end->tx, side->mem) == 0);
+    bool spans = end->tx.way == BELT_WAY_SPANS;
+    while (now_ns() < side->until)
+        for (int i = 0; i < 32; i++)
+            side->count += spans && i % 4 == 0 ? write_behind(end, side->count)
+                                               : end_write(end, 0, side->count);
+    belt_close(&end->tx);
+    belt_tx_leave(&end->tx);
+    free(end);
+    return NULL;
+}
+
+/* Spans: looks past what it will release. */
+static void look_behind(struct end *end, uint64_t next)
+{
+    struct belt_slots s = belt_peek(&end->rx, 3), more = belt_peek_at(&end->rx, s.count, 3);
+    for (uint32_t i = 0; i < more.count; i++)
+        CHECK(item_is((unsigned char *)more.first + (size_t)i * end->rx.slot_size, end->size, 0,
+                      next + s.count + i));
+}
+
+static void *reader(struct side *side)
+{
+    struct end *end = end_new(side->seed, side->size);
+    CHECK(belt_rx_open(&end->rx, side->mem) == 0);
+    bool spans = end->rx.way == BELT_WAY_SPANS;
+    while (!belt_rx_ended(&end->rx)) {
+        if (spans && side->count % 4 == 0)
+            look_behind(end, side->count);
+        uint32_t n = end_read(end);
+        for (uint32_t i = 0; i < n; i++)
+            CHECK(item_is(end->items + i * end->size, end->size, 0, side->count++));
+    }
+    belt_rx_leave(&end->rx);
+    free(end);
+    return NULL;
+}
+
+/* ---- in bulk: nothing but items, as fast as they come ---------------------------------- */
+
+/* By turns one end is a little slower than the other: the ring is full, empty, neither. */
+static void amble(uint64_t count, bool writes)
+{
+    uint64_t turn = count >> 13 & 3, most = count >> 15 & 3;
+    for (uint64_t pauses = 0; pauses < most && turn == (writes ? 1 : 0); pauses++)
+        belt_pause();
+}
+
+static void *bulk_writer(struct side *side)
+{
     struct belt_tx tx;
     CHECK(belt_tx_open(&tx, side->mem) == 0);
-    while (now_ns() < side->until) {
-        uint64_t r = next_random(&side->seed);
-        uint32_t n = ways[r % 3](&tx, side->count, 1 + (uint32_t)(r >> 32) % MOST);
-        side->count += n;
-        if (n)
-            belt_idle_reset(&idle);
-        else
-            belt_idle_step(&idle);
-    }
+    while (now_ns() < side->until)
+        for (int i = 0; i < 1000; i++) {
+            side->count += belt_push(&tx, &side->count, sizeof side->count);
+            amble(side->count, true);
+        }
     belt_close(&tx);
+    belt_tx_leave(&tx);
     return NULL;
 }
 
-static uint32_t read_one(struct belt_rx *rx, uint64_t next, uint32_t want)
+static void *bulk_reader(struct side *side)
 {
-    (void)want;
-    struct item item;
-    if (!belt_pop(rx, &item, sizeof item))
-        return 0;
-    expect(&item, next);
-    return 1;
-}
-
-static uint32_t read_array(struct belt_rx *rx, uint64_t next, uint32_t want)
-{
-    struct item items[MOST];
-    uint32_t n = belt_pop_n(rx, items, want, sizeof *items);
-    for (uint32_t i = 0; i < n; i++)
-        expect(&items[i], next + i);
-    return n;
-}
-
-static void expect_all(const struct belt_rx *rx, struct belt_slots s, uint64_t next)
-{
-    for (uint32_t i = 0; i < s.count; i++)
-        expect((struct item *)(void *)((char *)s.first + (size_t)i * rx->slot_size), next + i);
-}
-
-/* Looks past what it holds, releases a part, and sees the rest again later. */
-static uint32_t read_spans(struct belt_rx *rx, uint64_t next, uint32_t want)
-{
-    struct belt_slots s = belt_peek(rx, want);
-    if (s.count == 0)
-        return 0;
-    expect_all(rx, belt_peek_at(rx, s.count, want), next + s.count);
-    expect_all(rx, s, next);
-    uint32_t n = 1 + (uint32_t)next % s.count;
-    CHECK(belt_release(rx, n));
-    return n;
-}
-
-static void *reader(void *arg)
-{
-    static uint32_t (*const ways[])(struct belt_rx *, uint64_t, uint32_t) = { read_one, read_array,
-                                                                              read_spans };
-    struct side *side = arg;
-    struct belt_idle idle = belt_idle_of(BELT_WAIT_YIELD);
     struct belt_rx rx;
+    uint64_t item;
     CHECK(belt_rx_open(&rx, side->mem) == 0);
-    while (!belt_rx_ended(&rx)) {
-        uint64_t r = next_random(&side->seed);
-        uint32_t n = ways[r % 3](&rx, side->count, 1 + (uint32_t)(r >> 32) % MOST);
-        side->count += n;
-        if (n)
-            belt_idle_reset(&idle);
-        else
-            belt_idle_step(&idle);
-    }
+    while (!belt_rx_ended(&rx))
+        for (int i = 0; i < 1000; i++) {
+            if (!belt_pop(&rx, &item, sizeof item))
+                continue;
+            CHECK(item == side->count);
+            side->count++;
+            amble(side->count, false);
+        }
+    belt_rx_leave(&rx);
     return NULL;
 }
 
-static uint64_t run_round(uint64_t *seed)
+static void *run_side(void *arg)
 {
-    struct belt_ring_conf conf = { .size = sizeof conf, .item_size = sizeof(struct item) };
-    conf.items = 2u << next_random(seed) % 9;
-    conf.start = 0 - next_random(seed) % 4096;
+    struct side *side = arg;
+    if (side->bulk)
+        return side->writes ? bulk_writer(side) : bulk_reader(side);
+    return side->writes ? writer(side) : reader(side);
+}
+
+static uint64_t run_round(uint64_t *seed, enum belt_body body, int round)
+{
+    static const uint32_t small[] = { 1, 2, 3, 7, 8, 9, 16, 17, 24, 28, 55, 56 },
+                          big[] = { 1, 3, 8, 12, 24, 57, 63, 64, 65, 100, 1000, 4095, 4096 };
+    static const uint32_t bulks[] = { 1u << 20, 1u << 9, 1u << 14, 1u << 11 };
+    struct belt_ring_conf conf = { .size = sizeof conf, .body = body };
+    bool bulk = round % BULK_EACH == 0; /* where ends keep away from each other on purpose */
+    conf.item_size = body == BELT_BODY_INBAND ? ANY_OF(seed, small) : ANY_OF(seed, big);
+    conf.items = random_items(seed);
+    if (bulk) {
+        conf.item_size = next_random(seed) % 2 ? 56 : 8; /* a line for each, or not */
+        conf.items = bulks[round / BULK_EACH % 4];
+    }
+    conf.start = random_start(seed);
+    conf.flags = next_random(seed) % 4 ? 0 : BELT_NO_LINGER;
+    bool processes = PROCESSES_TOO && next_random(seed) % 3 == 0;
     struct belt_mem mem = ring_in_new_memory(&conf);
-    struct side tx = { mem, next_random(seed), 0, now_ns() + ROUND_MS * 1000000ull };
-    struct side rx = { mem, next_random(seed), 0, 0 };
-    pthread_t threads[2];
-    CHECK(pthread_create(&threads[0], NULL, writer, &tx) == 0);
-    CHECK(pthread_create(&threads[1], NULL, reader, &rx) == 0);
-    pthread_join(threads[0], NULL);
-    pthread_join(threads[1], NULL);
-    CHECK(rx.count == tx.count);
+    struct side *sides = shared_bytes(2 * sizeof *sides);
+    for (int i = 0; i < 2; i++)
+        sides[i] = (struct side){ .mem = mem,
+                                  .seed = next_random(seed),
+                                  .until = belt_deadline(ROUND_MS * 1000000ull),
+                                  .size = conf.item_size,
+                                  .writes = i == 0,
+                                  .bulk = bulk };
+    run_sides(processes, run_side, (char *)sides, sizeof *sides, 2);
+    uint64_t count = sides[1].count;
+    CHECK(count == sides[0].count);
     CHECK(belt_ring_check(mem.base, mem.size) == 0);
+    munmap(sides, 2 * sizeof *sides);
     belt_mem_unmap(&mem);
-    return rx.count;
+    return count;
 }
 
 int main(int argc, char **argv)
 {
-    uint64_t seed = seed_from(argc, argv), items = 0;
-    for (int round = 0; round < ROUNDS; round++)
-        items += run_round(&seed);
-    printf("%" PRIu64 " items in order\n", items);
+    uint64_t seed = seed_from(argc, argv), spans = 0, inband = 0;
+    for (int round = 0; round < ROUNDS; round += 2) {
+        spans += run_round(&seed, BELT_BODY_SPANS, round);
+        inband += run_round(&seed, BELT_BODY_INBAND, round);
+    }
+    printf("%" PRIu64 " items by spans, %" PRIu64 " in-band, in order\n", spans, inband);
     return 0;
 }

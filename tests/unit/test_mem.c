@@ -1,12 +1,9 @@
-#include <criterion/criterion.h>
-#include <errno.h>
+/* Memory for rings, and what becomes of it where the kernel refuses. */
 #include <fcntl.h>
 #include <sys/mman.h>
-#include <sys/wait.h>
-#include <unistd.h>
 
-#include "rings/mem.h"
-#include "rings/ring.h"
+#include "refuse_fixture.h"
+#include "ring_fixture.h"
 
 static bool all_zero(const struct belt_mem *mem)
 {
@@ -126,13 +123,144 @@ Test(mem, carries_a_ring_into_a_child_process)
         struct belt_mem mine;
         struct belt_tx tx;
         uint64_t seven = 7;
-        _exit(belt_mem_attach(&mine, mem.fd, 1) || belt_tx_open(&tx, mine) ||
-              !belt_push(&tx, &seven, sizeof seven));
+        int rc = belt_mem_attach(&mine, mem.fd, 1) || belt_tx_open(&tx, mine) ||
+                 !belt_push(&tx, &seven, sizeof seven);
+        __gcov_dump();
+        _exit(rc);
     }
     cr_assert_eq(waitpid(child, &status, 0), child);
     cr_assert_eq(status, 0);
     cr_assert_eq(belt_rx_open(&rx, mem), 0);
     cr_assert(belt_pop(&rx, &value, sizeof value));
     cr_assert_eq(value, 7);
+    belt_mem_unmap(&mem);
+}
+
+Test(mem, attaches_what_is_as_big_as_a_huge_page_at_its_boundary)
+{
+    struct belt_mem one, two;
+    cr_assert_eq(belt_mem_map(&one, 3 * BELT_HUGE, BELT_MEM_SHARED), 0);
+    cr_assert_eq(belt_mem_attach(&two, one.fd, BELT_HUGE), 0);
+    cr_assert_eq((uintptr_t)two.base % BELT_HUGE, 0);
+    belt_mem_unmap(&one);
+    belt_mem_unmap(&two);
+}
+
+Test(mem, refuses_to_attach_a_folder)
+{
+    struct belt_mem mem;
+    int folder = open("/", O_RDONLY | O_DIRECTORY);
+    cr_assert_eq(belt_mem_attach(&mem, folder, 0), -EINVAL);
+    close(folder);
+}
+
+/* ---- where the kernel refuses ------------------------------------------------ */
+
+static int free_descriptor(void)
+{
+    int fd = dup(0);
+    close(fd);
+    return fd;
+}
+
+/* What fails when a call does, and that no descriptor stays open. */
+static int map_without(long call, int arg, unsigned value, int error)
+{
+    struct belt_mem mem;
+    int before = free_descriptor();
+    CHILD_CHECK((arg < 0 ? refuse(call, error) : refuse_if(call, (unsigned)arg, value, error)) ==
+                0);
+    CHILD_CHECK(belt_mem_map(&mem, 4096, BELT_MEM_SHARED) == -error);
+    CHILD_CHECK(free_descriptor() == before);
+    return 0;
+}
+
+static int without_memfd(void *arg)
+{
+    (void)arg;
+    return map_without(SYS_memfd_create, -1, 0, EMFILE);
+}
+
+static int without_size(void *arg)
+{
+    (void)arg;
+    return map_without(SYS_ftruncate, -1, 0, EFBIG);
+}
+
+static int without_seals(void *arg)
+{
+    (void)arg;
+    return map_without(SYS_fcntl, 1, F_ADD_SEALS, EPERM);
+}
+
+static int without_addresses(void *arg)
+{
+    (void)arg;
+    return map_without(SYS_mmap, 3, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, ENOMEM);
+}
+
+static int without_file_pages(void *arg)
+{
+    (void)arg;
+    return map_without(SYS_mmap, 3, MAP_SHARED | MAP_FIXED, EAGAIN);
+}
+
+Test(mem, tells_what_the_kernel_said_and_leaves_nothing_open)
+{
+    static int (*const bodies[])(void *) = { without_memfd, without_size, without_seals,
+                                             without_addresses, without_file_pages };
+    for (size_t i = 0; i < sizeof bodies / sizeof *bodies; i++)
+        expect_refused(bodies[i], NULL);
+}
+
+static int attach_without_descriptors(void *arg)
+{
+    struct belt_mem mem;
+    int before = free_descriptor();
+    CHILD_CHECK(refuse_if(SYS_mmap, 3, MAP_SHARED | MAP_FIXED, ENOMEM) == 0);
+    CHILD_CHECK(belt_mem_attach(&mem, ((struct belt_mem *)arg)->fd, 1) == -ENOMEM);
+    CHILD_CHECK(free_descriptor() == before);
+    CHILD_CHECK(refuse_if(SYS_fcntl, 1, F_DUPFD_CLOEXEC, EMFILE) == 0);
+    CHILD_CHECK(belt_mem_attach(&mem, ((struct belt_mem *)arg)->fd, 1) == -EMFILE);
+    CHILD_CHECK(refuse_if(SYS_fcntl, 1, F_GET_SEALS, EINVAL) == 0);
+    CHILD_CHECK(belt_mem_attach(&mem, ((struct belt_mem *)arg)->fd, 1) == -EPERM);
+    return 0;
+}
+
+Test(mem, tells_why_it_cannot_attach)
+{
+    struct belt_mem mem;
+    cr_assert_eq(belt_mem_map(&mem, 4096, BELT_MEM_SHARED), 0);
+    expect_refused(attach_without_descriptors, &mem);
+    belt_mem_unmap(&mem);
+}
+
+#ifndef MADV_POPULATE_WRITE
+#define MADV_POPULATE_WRITE 23
+#endif
+
+static int populate_by_hand(void *arg)
+{
+    struct belt_mem *mem = arg;
+    CHILD_CHECK(refuse_if(SYS_madvise, 2, MADV_POPULATE_WRITE, EINVAL) == 0);
+    CHILD_CHECK(belt_mem_populate(mem) == 0);
+    CHILD_CHECK(((char *)mem->base)[5000] == 42);
+    return 0;
+}
+
+static int populate_in_vain(void *arg)
+{
+    CHILD_CHECK(refuse_if(SYS_madvise, 2, MADV_POPULATE_WRITE, ENOMEM) == 0);
+    CHILD_CHECK(belt_mem_populate(arg) == -ENOMEM);
+    return 0;
+}
+
+Test(mem, is_populated_by_hand_where_the_kernel_cannot)
+{
+    struct belt_mem mem;
+    cr_assert_eq(belt_mem_map(&mem, 1 << 16, BELT_MEM_PRIVATE), 0);
+    ((char *)mem.base)[5000] = 42;
+    expect_refused(populate_by_hand, &mem);
+    expect_refused(populate_in_vain, &mem);
     belt_mem_unmap(&mem);
 }
