@@ -324,11 +324,9 @@ static bool make_chain(struct belt_engine_run *run, uint32_t index)
     for (int s = 0; s < spec->steps_used; s++)
         chain->states[s] = need(calloc(1, spec->steps[s].part->state_size + 1), &ok);
     if (run->zygote) {
-        chain->worker = need(calloc(1, sizeof *chain->worker), &ok);
-        if (chain->worker) {
-            chain->worker->zygote = run->zygote;
-            chain->worker->pidfd = -1;
-        }
+        chain->worker = need(calloc(1, belt_worker_size(&spec->workers)), &ok);
+        if (chain->worker)
+            belt_worker_init(chain->worker, run->zygote, &spec->workers);
     }
     chain->outlets_used = run->batchers_used;
     chain->outlets = need(calloc((size_t)run->batchers_used + 1, sizeof *chain->outlets), &ok);

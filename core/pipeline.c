@@ -256,6 +256,7 @@ int belt_pipeline_wait(struct belt_pipeline *p, uint64_t timeout_ns, struct belt
         return -ETIMEDOUT;
     join_lanes(p);
     p->ended = true;
+    belt_run_place_error(run);
     if (run->error.code && err)
         *err = run->error;
     return run->error.code;

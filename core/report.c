@@ -66,14 +66,31 @@ static int by_place(const void *a, const void *b)
     return x->place < y->place ? -1 : x->place > y->place;
 }
 
+static void put_where(const struct belt_spec *spec, const struct belt_failure_seen *seen, char *out,
+                      size_t room)
+{
+    const struct belt_source *part = (const struct belt_source *)(const void *)spec->source.part;
+    if (!part->where || part->where(spec->source.conf, seen->file, seen->place, out, room) < 0)
+        snprintf(out, room, "record at %llu", (unsigned long long)seen->place);
+}
+
 static void put_failure(const struct belt_spec *spec, const struct belt_failure_seen *seen,
                         struct belt_failure *out)
 {
-    const struct belt_source *part = (const struct belt_source *)(const void *)spec->source.part;
     snprintf(out->reason, sizeof out->reason, "%s", seen->reason);
-    if (!part->where ||
-        part->where(spec->source.conf, seen->file, seen->place, out->where, sizeof out->where) < 0)
-        snprintf(out->where, sizeof out->where, "record at %llu", (unsigned long long)seen->place);
+    put_where(spec, seen, out->where, sizeof out->where);
+}
+
+void belt_run_place_error(struct belt_engine_run *run)
+{
+    char where[256];
+    if (!run->error_placed)
+        return;
+    run->error_placed = false;
+    put_where(run->spec, &run->error_at, where, sizeof where);
+    int config = run->error.config;
+    belt_error_set(&run->error, run->error.code, "%s; it was at %s", run->error.text, where);
+    run->error.config = config;
 }
 
 size_t belt_pipeline_failures(struct belt_pipeline *p, struct belt_failure *out, size_t room)

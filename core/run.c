@@ -50,11 +50,20 @@ void belt_run_wake(struct belt_engine_run *run)
 
 void belt_run_fail(struct belt_engine_run *run, const struct belt_error *err)
 {
+    belt_run_fail_at(run, err, NULL);
+}
+
+void belt_run_fail_at(struct belt_engine_run *run, const struct belt_error *err,
+                      const struct belt_failure_seen *at)
+{
     pthread_mutex_lock(&run->lock);
     if (!run->error.code) {
         run->error = *err;
         if (!run->error.code)
             run->error.code = -EIO;
+        run->error_placed = at != NULL;
+        if (at)
+            run->error_at = *at;
     }
     belt_store_release32(&run->aborting, 1);
     belt_store_release32(&run->incomplete, 1);

@@ -131,6 +131,8 @@ struct belt_engine_run {
     pthread_mutex_t lock;
     pthread_cond_t changed;
     struct belt_error error; /* first one; under `lock` */
+    bool error_placed;       /* it is about the message at: */
+    struct belt_failure_seen error_at;
 };
 
 /* How many of everything, and where: from a spec and a machine (plan.c). */
@@ -161,6 +163,11 @@ static inline int belt_spec_outlets(const struct belt_spec *spec)
 }
 /* Remembers the first error and makes every lane leave. Any thread. */
 void belt_run_fail(struct belt_engine_run *run, const struct belt_error *err);
+/* The same for an error that has to do with a message; NULL: with none. */
+void belt_run_fail_at(struct belt_engine_run *run, const struct belt_error *err,
+                      const struct belt_failure_seen *at);
+/* Adds the message's place to the error's text, once; after the lanes have ended. */
+void belt_run_place_error(struct belt_engine_run *run);
 void belt_run_wake(struct belt_engine_run *run);
 
 static inline void belt_run_ready(struct belt_engine_run *run)

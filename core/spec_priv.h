@@ -44,6 +44,17 @@ struct belt_batcher_spec {
 };
 
 enum belt_isolation { BELT_ISOLATION_THREAD, BELT_ISOLATION_PROCESS };
+enum belt_sandbox { BELT_SANDBOX_NONE, BELT_SANDBOX_STRICT };
+
+/* isolation: process. Times in ns. */
+struct belt_worker_conf {
+    int64_t max_attempts;                          /* of a message under which a worker died */
+    int64_t max_restarts, max_seconds;             /* of one worker, or the run fails */
+    uint64_t restart_backoff, restart_backoff_max; /* after starts that got nowhere */
+    uint64_t timeout, start_timeout;               /* of a callback; of open and init; 0: none */
+    uint64_t memory;                               /* bytes a worker may add; 0: any */
+    int sandbox;                                   /* enum belt_sandbox */
+};
 
 struct belt_spec {
     char name[64];
@@ -55,13 +66,13 @@ struct belt_spec {
     struct belt_column_info columns[BELT_COLUMNS];
     int columns_used;
     struct belt_batcher_spec batchers[BELT_BATCHERS];
-    int batchers_used;    /* user's batchers */
-    int failed;           /* index of the batcher for failed messages, -1: none */
-    int isolation;        /* enum belt_isolation */
-    int64_t max_attempts; /* of a message under which a worker died */
-    bool blocking;        /* the processor gets lanes of its own */
-    uint64_t drain;       /* ns */
-    int64_t fail_limit;   /* stop early beyond so many failures; -1: never */
+    int batchers_used; /* user's batchers */
+    int failed;        /* index of the batcher for failed messages, -1: none */
+    int isolation;     /* enum belt_isolation */
+    struct belt_worker_conf workers;
+    bool blocking;      /* the processor gets lanes of its own */
+    uint64_t drain;     /* ns */
+    int64_t fail_limit; /* stop early beyond so many failures; -1: never */
     struct {
         const char *cpus, *backend;
         int fuse, wait; /* choices, see spec.c */

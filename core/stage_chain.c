@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "core/aggregate_priv.h"
+#include "core/clock_priv.h"
 #include "core/run_priv.h"
 #include "core/worker_priv.h"
 
@@ -16,7 +17,7 @@ static int chain_init(struct belt_stage *stage, struct belt_error *err)
 {
     struct belt_chain_stage *chain = chain_of(stage);
     if (chain->worker)
-        return belt_worker_start(chain->worker, err);
+        return belt_worker_start(chain->worker, belt_now(), err);
     return belt_steps_init(stage->run->spec, chain->states, &chain->steps_ready, stage->index,
                            stage->run->chains_used, err);
 }
@@ -100,6 +101,39 @@ static uint64_t published(const struct belt_chain_stage *chain)
     return belt_load_relaxed(&chain->intake.rx.ring->published);
 }
 
+/* The run ends because of its worker: with the message that it died over, if any. */
+static enum belt_turn worker_failed(struct belt_chain_stage *chain, struct belt_error *err)
+{
+    const struct belt_input_frame *frame = belt_intake_peek(&chain->intake);
+    uint32_t i = chain->worker->stood;
+    bool known = frame && i < frame->count;
+    struct belt_failure_seen seen = { 0 };
+    if (known)
+        seen =
+            (struct belt_failure_seen){ .file = frame->file, .place = belt_input_place(frame, i) };
+    belt_run_fail_at(chain->stage.run, err, known ? &seen : NULL);
+    return BELT_TURN_FAILED;
+}
+
+/* There is no result. Without input, too: a dead worker's descriptor would keep
+ * the lane awake. */
+static enum belt_turn watch_worker(struct belt_chain_stage *chain, uint64_t now,
+                                   struct belt_error *err)
+{
+    struct belt_worker *worker = chain->worker;
+    struct belt_stats *stats = &chain->stage.stats;
+    bool owes = belt_intake_peek(&chain->intake) != NULL;
+    int rc = belt_worker_watch(worker, owes, now, err);
+    belt_store_relaxed(&stats->restarts, worker->restarts);
+    belt_store_relaxed(&stats->attempts, worker->attempts);
+    belt_store_relaxed(&stats->hangs, worker->hangs);
+    if (rc < 0)
+        return worker_failed(chain, err);
+    if (rc)
+        return BELT_TURN_BUSY;
+    return owes ? BELT_TURN_IN : no_input(chain, now);
+}
+
 /* isolation: process. The steps ran elsewhere: take what they made of a frame. */
 static enum belt_turn take_result(struct belt_chain_stage *chain, uint64_t now,
                                   struct belt_error *err)
@@ -122,13 +156,7 @@ static enum belt_turn take_result(struct belt_chain_stage *chain, uint64_t now,
         chain->dispatching = true;
         return rc < 0 ? BELT_TURN_FAILED : BELT_TURN_BUSY;
     }
-    /* Without input, too: a dead worker's descriptor would keep the lane awake. */
-    int rc = belt_worker_watch(worker, err);
-    belt_store_relaxed(&chain->stage.stats.restarts, worker->restarts);
-    belt_store_relaxed(&chain->stage.stats.attempts, worker->attempts);
-    if (rc)
-        return rc < 0 ? BELT_TURN_FAILED : BELT_TURN_BUSY;
-    return belt_intake_peek(&chain->intake) ? BELT_TURN_IN : no_input(chain, now);
+    return watch_worker(chain, now, err);
 }
 
 static enum belt_turn finish_result(struct belt_chain_stage *chain)
@@ -158,10 +186,11 @@ static enum belt_turn worker_turn(struct belt_chain_stage *chain, uint64_t now,
     return finish_result(chain);
 }
 
+/* Without room its death does not matter yet, and would keep the lane awake. */
 static int chain_fd(struct belt_stage *stage)
 {
     struct belt_chain_stage *chain = chain_of(stage);
-    return chain->worker ? chain->worker->pidfd : -1;
+    return chain->worker && stage->last == BELT_TURN_IN ? chain->worker->pidfd : -1;
 }
 
 static enum belt_turn chain_turn(struct belt_stage *stage, uint64_t now, struct belt_error *err)
@@ -188,7 +217,8 @@ static enum belt_turn chain_turn(struct belt_stage *stage, uint64_t now, struct 
 static uint64_t chain_deadline(const struct belt_stage *stage)
 {
     const struct belt_chain_stage *chain = (const struct belt_chain_stage *)(const void *)stage;
-    uint64_t first = UINT64_MAX;
+    bool watching = chain->worker && stage->last == BELT_TURN_IN;
+    uint64_t first = watching ? chain->worker->look_due : UINT64_MAX;
     for (int o = 0; o < chain->outlets_used; o++) {
         const struct belt_outlet *outlet = &chain->outlets[o];
         uint64_t every = outlet->partial ? belt_agg_every(outlet->batcher->aggregate) : 0;

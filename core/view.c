@@ -58,7 +58,8 @@ char *belt_room(struct belt_view *view, uint32_t size)
 }
 
 /* Copies the column's texts of the messages [from, count) that are live into
- * the room in use, and makes it the column's base. */
+ * the room in use, and makes it the column's base. Those before keep their spans,
+ * which mean the old base: a worker may put it back. */
 static bool adopt(struct belt_engine *engine, int column, uint32_t from)
 {
     struct belt_column *c = &engine->columns[column];
@@ -71,9 +72,9 @@ static bool adopt(struct belt_engine *engine, int column, uint32_t from)
     if (!room)
         return false;
     char *base = engine->rooms[engine->room];
-    for (uint32_t i = 0; i < engine->count; i++) {
+    for (uint32_t i = from; i < engine->count; i++) {
         bool live = engine->live[i / 64] >> (i % 64) & 1;
-        struct belt_span old = spans && live && i >= from ? spans[i] : (struct belt_span){ 0, 0 };
+        struct belt_span old = spans && live ? spans[i] : (struct belt_span){ 0, 0 };
         if (old.size)
             memcpy(room, c->base + old.at, old.size);
         to[i] = (struct belt_span){ (uint32_t)(room - base), old.size };

@@ -5,38 +5,79 @@
 #include <linux/futex.h>
 #include <poll.h>
 #include <signal.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/syscall.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
+#include "core/settings_priv.h"
 #include "core/worker_priv.h"
 
 #define MOST_FAILED_STARTS 5
+#define SECOND UINT64_C(1000000000)
 
 size_t belt_result_size(const struct belt_spec *spec, uint32_t room_size)
 {
     return sizeof(struct belt_result) + belt_engine_size(spec->columns_used, room_size);
 }
 
-int belt_worker_start(struct belt_worker *worker, struct belt_error *err)
+/* ---- starting and stopping -------------------------------------------------------- */
+
+size_t belt_worker_size(const struct belt_worker_conf *conf)
 {
-    worker->block->ready = 0;
-    worker->block->error[0] = 0;
-    int pidfd = belt_zygote_spawn(worker->zygote, &worker->map, worker->wake_fd, err);
+    return sizeof(struct belt_worker) + (size_t)conf->max_restarts * sizeof(uint64_t);
+}
+
+void belt_worker_init(struct belt_worker *worker, struct belt_zygote *zygote,
+                      const struct belt_worker_conf *conf)
+{
+    worker->zygote = zygote;
+    worker->conf = conf;
+    worker->pidfd = -1;
+    worker->look_due = UINT64_MAX;
+    worker->budget = (struct belt_budget){ .window = (uint64_t)conf->max_seconds * SECOND,
+                                           .first = conf->restart_backoff,
+                                           .most = conf->restart_backoff_max,
+                                           .deaths = (uint32_t)conf->max_restarts,
+                                           .times = worker->times };
+}
+
+int belt_worker_start(struct belt_worker *worker, uint64_t now, struct belt_error *err)
+{
+    struct belt_worker_block *block = worker->block;
+    block->ready = 0;
+    block->error[0] = 0;
+    worker->killed_for = NULL;
+    worker->began = now;
+    worker->turns = belt_load_relaxed(&block->turns.commit); /* relaxed: nobody lives */
+    int pidfd = belt_zygote_spawn(worker->zygote, &worker->map, worker->wake_fd, &worker->pid, err);
     if (pidfd < 0)
         return pidfd;
     worker->pidfd = pidfd;
     return 0;
 }
 
+static void kill_it(struct belt_worker *worker)
+{
+    syscall(SYS_pidfd_send_signal, worker->pidfd, SIGKILL, NULL, 0);
+}
+
+static void let_go(struct belt_worker *worker)
+{
+    close(worker->pidfd);
+    worker->pidfd = -1;
+}
+
 void belt_worker_stop(struct belt_worker *worker)
 {
     if (worker->pidfd < 0)
         return;
-    syscall(SYS_pidfd_send_signal, worker->pidfd, SIGKILL, NULL, 0);
-    close(worker->pidfd);
-    worker->pidfd = -1;
+    kill_it(worker);
+    let_go(worker);
 }
+
+/* ---- results and input ------------------------------------------------------------ */
 
 static void wake(struct belt_worker *worker)
 {
@@ -69,6 +110,43 @@ void belt_worker_tell(struct belt_worker *worker, uint64_t input)
     wake(worker);
 }
 
+/* ---- hanging ---------------------------------------------------------------------- */
+
+/* Moves while it gets on. Relaxed: counts that only need to move some time. */
+static uint64_t progress(const struct belt_worker *worker)
+{
+    const struct belt_worker_block *block = worker->block;
+    return belt_load_relaxed(&block->calls) + belt_load_relaxed(&block->turns.commit) +
+           belt_load_relaxed32(&block->ready) + worker->restarts;
+}
+
+/* A worker that is ready hangs when it owes a result and neither calls back nor
+ * commits; one that is not, when it does not get ready. Stopped or busy: the same
+ * from here, so only the settings say when to give up. */
+static void watch_progress(struct belt_worker *worker, bool owes, uint64_t now)
+{
+    const struct belt_worker_conf *conf = worker->conf;
+    bool ready = belt_load_relaxed32(&worker->block->ready) != 0; /* relaxed: as above */
+    uint64_t limit = ready ? conf->timeout : conf->start_timeout;
+    worker->look_due = UINT64_MAX;
+    if (worker->killed_for)
+        return; /* it will be dead in a moment */
+    if (!limit || (ready && !owes)) {
+        worker->watch.seen = UINT64_MAX; /* the next look is a first one */
+        return;
+    }
+    if (belt_watch_look(&worker->watch, now, progress(worker), limit)) {
+        worker->killed_for = ready ? "timeout" : "start_timeout";
+        worker->limit = limit;
+        worker->hangs++;
+        kill_it(worker);
+    } else {
+        worker->look_due = belt_watch_due(&worker->watch, limit);
+    }
+}
+
+/* ---- deaths ----------------------------------------------------------------------- */
+
 /* Redo-or-nothing: the stores of a committed turn are done again, which changes
  * nothing where they were done; what was not committed never happened. */
 static void finish_turn(struct belt_worker *worker)
@@ -77,6 +155,12 @@ static void finish_turn(struct belt_worker *worker)
     struct belt_intent last = belt_turn_last(&block->turns);
     belt_ring_redo_publish(worker->results.ring, last.out);
     uint64_t under_work = last.in + 1, at = belt_load_acquire(&block->at);
+    worker->stood = (uint32_t)(at ? at - 1 : last.first);
+    if (!block->ready)
+        worker->stood = UINT32_MAX; /* at none yet */
+    /* It got on after all, before our signal arrived: not this message's fault. */
+    if (worker->killed_for && progress(worker) != worker->watch.seen)
+        at = 0;
     if (block->careful != under_work)
         memset(block->attempts, 0, sizeof block->attempts);
     else if (at && block->attempts[at - 1] < UINT8_MAX)
@@ -87,23 +171,87 @@ static void finish_turn(struct belt_worker *worker)
     block->sleeping = 0;
 }
 
-int belt_worker_watch(struct belt_worker *worker, struct belt_error *err)
+static int describe_death(struct belt_worker *worker, struct belt_error *err)
 {
-    struct pollfd fd = { .fd = worker->pidfd, .events = POLLIN };
-    if (worker->pidfd >= 0 && poll(&fd, 1, 0) == 0)
-        return 0;
-    if (worker->pidfd >= 0)
-        close(worker->pidfd);
-    worker->pidfd = -1;
-    worker->restarts++;
+    int status, rc = belt_zygote_bury(worker->zygote, &worker->map, worker->pid, &status, err);
+    char limit[BELT_UNIT_ROOM], *out = worker->block->death;
+    const size_t room = sizeof worker->block->death;
+    if (rc < 0)
+        return rc;
+    const char *name = WIFSIGNALED(status) ? sigabbrev_np(WTERMSIG(status)) : NULL;
+    if (worker->killed_for)
+        snprintf(out, room, "killed: longer than %s: %s", worker->killed_for,
+                 belt_format_time(worker->limit, limit));
+    else if (name)
+        snprintf(out, room, "killed by SIG%s", name);
+    else if (WIFSIGNALED(status))
+        snprintf(out, room, "killed by signal %d", WTERMSIG(status));
+    else
+        snprintf(out, room, "left with exit code %d", WEXITSTATUS(status));
+    return 0;
+}
+
+/* Beyond what may be survived, the run fails and says of what. */
+static int check_limits(struct belt_worker *worker, uint64_t now, struct belt_error *err)
+{
+    const struct belt_worker_conf *conf = worker->conf;
+    uint32_t index = worker->map.index;
     if (worker->block->error[0])
-        return belt_error_set(err, -ECHILD, "worker %u: %s", worker->map.index,
-                              worker->block->error);
+        return belt_error_set(err, -ECHILD, "worker %u: %s", index, worker->block->error);
     worker->failed_starts = worker->block->ready ? 0 : worker->failed_starts + 1;
     if (worker->failed_starts > MOST_FAILED_STARTS)
-        return belt_error_set(err, -ECHILD, "worker %u: died %u times before it was ready",
-                              worker->map.index, worker->failed_starts);
+        return belt_error_set(err, -ECHILD, "worker %u: died %u times before it was ready; %s",
+                              index, worker->failed_starts, worker->block->death);
+    if (!belt_budget_spend(&worker->budget, now))
+        return belt_error_set(err, -ECHILD,
+                              "worker %u: %s; more than max_restarts: %lld within max_seconds: "
+                              "%lld",
+                              index, worker->block->death, (long long)conf->max_restarts,
+                              (long long)conf->max_seconds);
+    return 0;
+}
+
+/* When the next one is to start. */
+static uint64_t start_at(struct belt_worker *worker, uint64_t now)
+{
+    bool worked = belt_load_relaxed(&worker->block->turns.commit) != worker->turns;
+    bool quiet = now - worker->began > worker->conf->restart_backoff_max;
+    return now + belt_budget_wait(&worker->budget, worked || quiet);
+}
+
+static int bury(struct belt_worker *worker, uint64_t now, struct belt_error *err)
+{
+    let_go(worker);
+    worker->look_due = UINT64_MAX;
+    int rc = describe_death(worker, err);
     finish_turn(worker);
-    int rc = belt_worker_start(worker, err);
+    if (rc == 0)
+        rc = check_limits(worker, now, err);
+    worker->began = start_at(worker, now);
+    return rc;
+}
+
+static int start_again(struct belt_worker *worker, uint64_t now, struct belt_error *err)
+{
+    worker->restarts++;
+    int rc = belt_worker_start(worker, now, err);
+    if (rc == 0)
+        watch_progress(worker, true, now);
     return rc < 0 ? rc : 1;
+}
+
+int belt_worker_watch(struct belt_worker *worker, bool owes, uint64_t now, struct belt_error *err)
+{
+    struct pollfd fd = { .fd = worker->pidfd, .events = POLLIN };
+    if (worker->pidfd >= 0 && poll(&fd, 1, 0) == 0) {
+        watch_progress(worker, owes, now);
+        return 0;
+    }
+    if (worker->pidfd >= 0) {
+        int rc = bury(worker, now, err);
+        if (rc < 0)
+            return rc;
+    }
+    worker->look_due = worker->began;
+    return now < worker->began ? 0 : start_again(worker, now, err);
 }

@@ -12,6 +12,7 @@
 
 #include "core/clock_priv.h"
 #include "core/run_priv.h"
+#include "core/sandbox_priv.h"
 #include "core/worker_priv.h"
 
 /* Looks in vain before sleeping. Few: a worker shares its lane's CPU, and while it
@@ -19,8 +20,15 @@
  * 20 67 M rows/s). */
 #define LOOKS 20
 
+/* A step whose calls are counted: the chain stage sees it get on. */
+struct counted {
+    const struct belt_step *step;
+    void *state;
+    uint64_t *calls;
+};
+
 struct worker {
-    const struct belt_spec *spec;
+    struct belt_spec *spec; /* a copy of our own */
     const struct belt_worker_map *map;
     char *region;
     struct belt_worker_block *block;
@@ -28,6 +36,7 @@ struct worker {
     struct belt_tx out;
     int wake_fd;
     void *states[BELT_STEPS];
+    struct counted counted[BELT_STEPS];
     struct belt_engine engine;
     struct belt_intent now; /* where we are */
 };
@@ -77,39 +86,75 @@ static void load(struct worker *w, const struct belt_input_frame *frame, struct 
 /* Runs messages [first, end) as far as the room lasts; the index behind them. The
  * rest is begun anew in the next turn: what this process knows of it would die
  * with it. So each turn must get on: a message that uses up the room alone fails. */
-static uint32_t run_range(struct worker *w, uint32_t first, uint32_t end)
+static uint32_t run_range(struct worker *w, uint32_t first, uint32_t end, bool fresh)
 {
     struct belt_segment part = { first, end, 0 }, rest[BELT_STEPS + 1];
     int left = 0;
     uint32_t through =
-        belt_segment_run(w->spec, w->states, &w->engine, part, true, rest, &left).end;
-    if (!left || through > first)
+        belt_segment_run(w->spec, w->states, &w->engine, part, fresh, rest, &left).end;
+    if (!left || through > first || !fresh)
         return through;
     belt_fail_message(&w->engine.view, first, BELT_TEXT_TOO_LONG);
     return first + 1;
 }
 
-/* One message a turn, its number in the index word: should we die, it is known
- * under which. Not several in one result: steps move a column as a whole, and what
- * stands before the message in hand would not be moved with it. */
+/* ---- one at a time ------------------------------------------------------------ */
+
+/* A text column whose base is not what it was: texts of earlier messages in this
+ * result would be looked for in the wrong place. */
+static bool columns_moved(const struct belt_engine *engine, const struct belt_column *before)
+{
+    for (uint32_t c = 0; c < engine->view.columns_used; c++)
+        if (engine->types[c] == BELT_TEXT && engine->columns[c].base != before[c].base)
+            return true;
+    return false;
+}
+
+/* Message i, its number in the index word: should we die, it is known under which.
+ * False: it must have a result of its own, and is begun anew in the next turn;
+ * `fresh`: this one is. */
+static bool run_marked(struct worker *w, uint32_t i, bool fresh)
+{
+    struct belt_engine *engine = &w->engine;
+    struct belt_column before[BELT_COLUMNS];
+    const size_t size = engine->view.columns_used * sizeof *before;
+    memcpy(before, engine->columns, size);
+    belt_store_release(&w->block->at, i + 1);
+    uint32_t through = run_range(w, i, i + 1, fresh);
+    belt_store_release(&w->block->at, 0);
+    if (fresh || (through > i && !columns_moved(engine, before)))
+        return true;
+    memcpy(engine->columns, before, size);
+    return false;
+}
+
+static void give_up(struct worker *w, uint32_t i)
+{
+    char reason[BELT_REASON];
+    snprintf(reason, sizeof reason, "%u workers died under it, the last: %s", w->block->attempts[i],
+             w->block->death);
+    belt_fail_message(&w->engine.view, i, reason);
+}
+
+/* The frame that a worker died over, message by message, all in one result where
+ * the steps allow it: a turn for each would cost a thousand times as much. */
 static uint32_t run_careful(struct worker *w)
 {
-    struct belt_worker_block *block = w->block;
     struct belt_view *view = &w->engine.view;
-    uint32_t i = belt_next_live(view, (uint32_t)w->now.first);
-    if (i == w->engine.count)
-        return i;
-    w->engine.count = i + 1; /* texts behind it stay where they are */
-    if (block->attempts[i] >= w->spec->max_attempts) {
-        char reason[BELT_REASON];
-        snprintf(reason, sizeof reason, "%u workers died under it", block->attempts[i]);
-        belt_fail_message(view, i, reason);
-        return i + 1;
+    const uint32_t count = w->engine.count;
+    bool fresh = true;
+    for (uint32_t i = (uint32_t)w->now.first;; i++) {
+        view->end = count;
+        i = belt_next_live(view, i);
+        if (i == count)
+            return count;
+        if (w->block->attempts[i] >= w->spec->workers.max_attempts)
+            give_up(w, i);
+        else if (!run_marked(w, i, fresh))
+            return i;
+        else
+            fresh = false;
     }
-    belt_store_release(&block->at, i + 1);
-    run_range(w, i, i + 1);
-    belt_store_release(&block->at, 0);
-    return i + 1;
 }
 
 /* How many messages of the frame are through after this result. */
@@ -117,7 +162,7 @@ static uint32_t run(struct worker *w, const struct belt_input_frame *frame)
 {
     if (w->block->careful == w->now.in + 1)
         return run_careful(w);
-    return run_range(w, (uint32_t)w->now.first, frame->count);
+    return run_range(w, (uint32_t)w->now.first, frame->count, true);
 }
 
 /* ---- results ---------------------------------------------------------------- */
@@ -143,6 +188,13 @@ static void describe(struct worker *w, struct belt_result *result, uint32_t end,
     }
 }
 
+static void wake_lane(const struct worker *w)
+{
+    const uint64_t one = 1;
+    ssize_t ignored = write(w->wake_fd, &one, sizeof one);
+    (void)ignored; /* full: it is awake */
+}
+
 static void commit(struct worker *w, uint32_t end, uint32_t count)
 {
     struct belt_intent next = w->now;
@@ -152,14 +204,48 @@ static void commit(struct worker *w, uint32_t end, uint32_t count)
     belt_turn_commit(&w->block->turns, &next);
     belt_publish(&w->out, 1);
     w->now = next;
-    uint64_t one = 1;
-    ssize_t ignored = write(w->wake_fd, &one, sizeof one);
-    (void)ignored;
+    wake_lane(w);
+}
+
+/* ---- time-outs ---------------------------------------------------------------- */
+
+static void count_call(struct counted *c)
+{
+    /* Relaxed: only we write it; who looks wants to see it move, no more. */
+    belt_store_relaxed(c->calls, *c->calls + 1);
+}
+
+static uint32_t counted_frame(void *state, struct belt_view *view)
+{
+    struct counted *c = state;
+    count_call(c);
+    return c->step->frame(c->state, view);
+}
+
+static int counted_message(void *state, struct belt_view *view, uint32_t i)
+{
+    struct counted *c = state;
+    count_call(c);
+    return c->step->message(c->state, view, i);
+}
+
+/* Puts a counter before each step; where there is no time-out, there is none. */
+static void count_calls(struct worker *w)
+{
+    static const struct belt_step frame = { .frame = counted_frame };
+    static const struct belt_step message = { .message = counted_message };
+    for (int s = 0; w->spec->workers.timeout && s < w->spec->steps_used; s++) {
+        struct belt_use *use = &w->spec->steps[s];
+        const struct belt_step *step = (const struct belt_step *)(const void *)use->part;
+        w->counted[s] = (struct counted){ step, w->states[s], &w->block->calls };
+        w->states[s] = &w->counted[s];
+        use->part = step->frame ? &frame.part : &message.part;
+    }
 }
 
 /* ---- beginning -------------------------------------------------------------- */
 
-static int open_all(struct worker *w, int region_fd, struct belt_error *err)
+static int attach(struct worker *w, int region_fd)
 {
     struct belt_mem region;
     const struct belt_worker_map *map = w->map;
@@ -171,18 +257,40 @@ static int open_all(struct worker *w, int region_fd, struct belt_error *err)
     rc = belt_rx_open(&w->in, belt_mem_of(w->region + map->intake, map->intake_size));
     if (rc == 0)
         rc = belt_tx_open(&w->out, belt_mem_of(w->region + map->results, map->results_size));
-    if (rc < 0)
-        return rc;
+    close(region_fd);
+    close(region.fd);
     w->now = belt_turn_last(&w->block->turns);
-    /* Our own copy of the spec: what is opened here is ours. */
-    int ready = 0;
-    rc = belt_steps_open((struct belt_spec *)(uintptr_t)w->spec, err);
+    return rc;
+}
+
+static int open_steps(struct worker *w, struct belt_error *err)
+{
+    int ready = 0, rc = belt_steps_open(w->spec, err);
     if (rc < 0)
         return rc;
     for (int s = 0; s < w->spec->steps_used; s++)
         if (!(w->states[s] = calloc(1, w->spec->steps[s].part->state_size + 1)))
-            return -ENOMEM;
-    return belt_steps_init(w->spec, w->states, &ready, map->index, map->count, err);
+            return belt_error_set(err, -ENOMEM, "out of memory");
+    return belt_steps_init(w->spec, w->states, &ready, w->map->index, w->map->count, err);
+}
+
+static int begin(struct worker *w, int region_fd, struct belt_error *err)
+{
+    int rc = attach(w, region_fd);
+    if (rc < 0)
+        return belt_error_set(err, rc, "the pipeline's memory: %s", strerror(-rc));
+    if ((rc = belt_sandbox_begin(&w->spec->workers, err)) < 0 || (rc = open_steps(w, err)) < 0)
+        return rc;
+    count_calls(w);
+    return belt_sandbox_shut(&w->spec->workers, err);
+}
+
+/* A callback that calls exit(): what the application registered with atexit(), and
+ * the bytes in its stdio buffers, are the engine's process's to handle. */
+static void leave(int status, void *unused)
+{
+    (void)unused;
+    _exit(status);
 }
 
 _Noreturn void belt_worker_main(const struct belt_spec *spec, const struct belt_worker_map *map,
@@ -193,13 +301,17 @@ _Noreturn void belt_worker_main(const struct belt_spec *spec, const struct belt_
     char name[16];
     snprintf(name, sizeof name, "belt/worker.%u", map->index % 1000);
     prctl(PR_SET_NAME, name);
-    w = (struct worker){ .spec = spec, .map = map, .wake_fd = wake_fd };
-    if (open_all(&w, region_fd, &err) < 0) {
+    on_exit(leave, NULL);
+    w = (struct worker){ .spec = (struct belt_spec *)(uintptr_t)spec,
+                         .map = map,
+                         .wake_fd = wake_fd };
+    if (begin(&w, region_fd, &err) < 0) {
         if (w.block)
             snprintf(w.block->error, sizeof w.block->error, "%.250s", err.text);
         _exit(1);
     }
     belt_store_release32(&w.block->ready, 1);
+    wake_lane(&w); /* from now on another time-out holds */
     for (;;) {
         struct belt_result *result;
         const struct belt_input_frame *frame = wait_for_work(&w, &result);

@@ -15,6 +15,8 @@
 #ifndef BELT_WORKER_PRIV_H
 #define BELT_WORKER_PRIV_H
 
+#include <sys/types.h>
+
 #include "core/edge_priv.h"
 #include "core/spec_priv.h"
 #include "core/turn_priv.h"
@@ -32,12 +34,14 @@ struct belt_engine_run;
 struct belt_worker_block {
     struct belt_turns turns;   /* worker only */
     uint64_t at BELT_OWN_LINE; /* careful: 1 + the message under work; 0: none */
+    uint64_t calls;            /* of callbacks, when there is a time-out */
     uint32_t ready, sleeping;
-    char error[256]; /* why init failed; before exit */
+    char error[256]; /* why it cannot begin; before exit */
     /* Chain stage only, while no worker lives; `wake` at any time. */
     uint64_t careful BELT_OWN_LINE; /* 1 + the input frame to run one message at a time */
     uint32_t wake BELT_OWN_LINE;    /* futex: something changed */
     uint8_t attempts[BELT_FRAME];   /* of the careful frame's messages */
+    char death[80];                 /* how the last worker died */
 };
 
 enum { BELT_LAST_PART = 1 };
@@ -59,51 +63,97 @@ struct belt_worker_map {
     uint32_t room_size;
 };
 
+/* ---- worker_limits.c: how long, how often; on any clock --------------------------- */
+
+/* Deaths within a window, and the wait before the next start. */
+struct belt_budget {
+    uint64_t window;             /* ns */
+    uint64_t first, most;        /* the wait, ns: after the first start in vain, and at most */
+    uint64_t wait;               /* the last */
+    uint32_t deaths, used, next; /* allowed; noted; where the next one goes */
+    uint64_t *times;             /* [deaths] */
+};
+
+/* A death at `now`. False: there were more within the window than allowed. */
+bool belt_budget_spend(struct belt_budget *budget, uint64_t now);
+/* The wait before the next start: none when the worker had got anywhere. */
+uint64_t belt_budget_wait(struct belt_budget *budget, bool got_on);
+
+/* Whether somebody who owes something stands still. */
+struct belt_watch {
+    uint64_t seen, looked, still; /* count at the last look; when; for how long unchanged */
+};
+
+/* A look at `now`: `count` moves while it gets on. True: it stood still for `limit`. */
+bool belt_watch_look(struct belt_watch *watch, uint64_t now, uint64_t count, uint64_t limit);
+/* When the next look is due. */
+uint64_t belt_watch_due(const struct belt_watch *watch, uint64_t limit);
+
+/* ---- the chain stage's side ------------------------------------------------------- */
+
 struct belt_worker {
     struct belt_zygote *zygote;
+    const struct belt_worker_conf *conf;
     struct belt_worker_map map;
     struct belt_worker_block *block;
     struct belt_rx results;
-    int pidfd;     /* -1: none lives */
-    int wake_fd;   /* the lane's eventfd */
-    uint64_t told; /* input and room that the worker knows of */
+    int pidfd;         /* -1: none lives */
+    pid_t pid;         /* for the zygote to name */
+    int wake_fd;       /* the lane's eventfd */
+    uint64_t told;     /* input and room that the worker knows of */
+    uint64_t began;    /* when it was started, or (none lives) is to be */
+    uint64_t turns;    /* committed when it was started */
+    uint32_t stood;    /* at death: the message under work, of the frame in hand; or none */
+    uint64_t look_due; /* when watch() wants to be called; UINT64_MAX: any time */
+    struct belt_watch watch;
+    struct belt_budget budget;
     uint32_t failed_starts;
-    uint64_t restarts, attempts;
+    const char *killed_for; /* by us: the time-out that had passed, or NULL */
+    uint64_t limit;         /* its length */
+    uint64_t restarts, attempts, hangs;
+    uint64_t times[]; /* the budget's */
 };
 
-/* ---- zygote.c --------------------------------------------------------------- */
-
-int belt_zygote_new(struct belt_zygote **out, const struct belt_spec *spec, struct belt_error *err);
-/* The region's memfd; before the first spawn. */
-int belt_zygote_region(struct belt_zygote *zygote, int fd, struct belt_error *err);
-/* A worker for this map; its pidfd. Any thread. */
-int belt_zygote_spawn(struct belt_zygote *zygote, const struct belt_worker_map *map, int wake_fd,
-                      struct belt_error *err);
-/* All workers die with it. */
-void belt_zygote_free(struct belt_zygote *zygote);
-
-/* ---- worker_main.c: the life of a worker; never returns --------------------- */
-
-_Noreturn void belt_worker_main(const struct belt_spec *spec, const struct belt_worker_map *map,
-                                int region_fd, int wake_fd);
-
-/* ---- worker.c: the chain stage's side --------------------------------------- */
-
-int belt_worker_start(struct belt_worker *worker, struct belt_error *err);
+/* Bytes of a struct belt_worker. */
+size_t belt_worker_size(const struct belt_worker_conf *conf);
+void belt_worker_init(struct belt_worker *worker, struct belt_zygote *zygote,
+                      const struct belt_worker_conf *conf);
+int belt_worker_start(struct belt_worker *worker, uint64_t now, struct belt_error *err);
 void belt_worker_stop(struct belt_worker *worker);
 /* The oldest result or NULL. */
 const struct belt_result *belt_worker_peek(struct belt_worker *worker);
 void belt_worker_release(struct belt_worker *worker);
 /* Tells the worker of `input` frames published so far, when that is news. */
 void belt_worker_tell(struct belt_worker *worker, uint64_t input);
-/* Looks whether it died; if so, finishes what it committed and starts the next.
- * 1: it did, 0: it lives, negative: the run cannot go on. */
-int belt_worker_watch(struct belt_worker *worker, struct belt_error *err);
+/* When there is no result; `owes`: there is a frame to make one of. Kills a worker
+ * that hangs, finishes what a dead one committed, starts the next when it is time.
+ * 1: something changed, 0: nothing, negative: the run cannot go on. */
+int belt_worker_watch(struct belt_worker *worker, bool owes, uint64_t now, struct belt_error *err);
 
 size_t belt_result_size(const struct belt_spec *spec, uint32_t room_size);
 static inline char *belt_result_memory(const struct belt_result *result)
 {
     return (char *)(uintptr_t)result + sizeof *result;
 }
+
+/* ---- zygote.c --------------------------------------------------------------------- */
+
+int belt_zygote_new(struct belt_zygote **out, const struct belt_spec *spec, struct belt_error *err);
+/* The region's memfd; before the first spawn. */
+int belt_zygote_region(struct belt_zygote *zygote, int fd, struct belt_error *err);
+/* A worker for this map; its pidfd. Any thread. */
+int belt_zygote_spawn(struct belt_zygote *zygote, const struct belt_worker_map *map, int wake_fd,
+                      pid_t *pid, struct belt_error *err);
+/* What waitpid() says of a worker that is dead. Once for each. Any thread. */
+int belt_zygote_bury(struct belt_zygote *zygote, const struct belt_worker_map *map, pid_t pid,
+                     int *status, struct belt_error *err);
+pid_t belt_zygote_pid(const struct belt_zygote *zygote);
+/* All workers die with it. */
+void belt_zygote_free(struct belt_zygote *zygote);
+
+/* ---- worker_main.c: the life of a worker; never returns --------------------------- */
+
+_Noreturn void belt_worker_main(const struct belt_spec *spec, const struct belt_worker_map *map,
+                                int region_fd, int wake_fd);
 
 #endif

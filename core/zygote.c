@@ -11,22 +11,35 @@
 #include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
+#include <sys/time.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "core/sandbox_priv.h"
 #include "core/worker_priv.h"
+
+/* A zygote that says nothing for so long is stopped, or was never scheduled. */
+#define ANSWER_SECONDS 10
 
 struct belt_zygote {
     int socket;
+    int pidfd;
     pid_t pid;
     pthread_mutex_t lock; /* one request at a time */
 };
 
-enum { ASK_REGION, ASK_SPAWN };
+enum { ASK_REGION, ASK_SPAWN, ASK_BURY };
 
 struct request {
     int what;
-    struct belt_worker_map map;
+    struct belt_worker_map map; /* SPAWN */
+    pid_t pid;                  /* BURY */
+};
+
+struct answer {
+    int rc;
+    pid_t pid;  /* SPAWN */
+    int status; /* BURY */
 };
 
 /* A message of one struct and at most one descriptor; 0 bytes: the peer is gone. */
@@ -71,77 +84,153 @@ static ssize_t receive_with_fd(int socket, void *data, size_t size, int *fd)
 
 /* ---- the zygote's own life -------------------------------------------------- */
 
-static void answer_spawn(const struct belt_spec *spec, int socket, const struct request *request,
-                         int region, int wake_fd)
+struct life {
+    const struct belt_spec *spec;
+    int socket, engine; /* engine: its pidfd */
+    int region;
+    pid_t pid;
+};
+
+static _Noreturn void be_worker(const struct life *life, const struct request *request, int wake_fd)
+{
+    prctl(PR_SET_PDEATHSIG, SIGKILL);
+    /* It may have died before that: then nobody will tell us. */
+    if (getppid() != life->pid)
+        _exit(1);
+    close(life->socket);
+    close(life->engine);
+    belt_worker_main(life->spec, &request->map, life->region, wake_fd);
+}
+
+static struct answer spawn(struct life *life, const struct request *request, int wake_fd,
+                           int *pidfd)
 {
     pid_t pid = fork();
-    if (pid == 0) {
-        prctl(PR_SET_PDEATHSIG, SIGKILL);
-        close(socket);
-        belt_worker_main(spec, &request->map, region, wake_fd);
-    }
-    int rc = pid < 0 ? -errno : 0;
-    /* Not reaped before the next request, so the number cannot be somebody else's. */
-    int pidfd = pid > 0 ? (int)syscall(SYS_pidfd_open, pid, 0) : -1;
-    if (rc == 0 && pidfd < 0)
-        rc = -errno;
-    send_with_fd(socket, &rc, sizeof rc, pidfd);
+    if (pid == 0)
+        be_worker(life, request, wake_fd);
+    if (pid < 0)
+        return (struct answer){ .rc = -errno };
+    /* Only we reap it, when told: so the number cannot be somebody else's. */
+    *pidfd = (int)syscall(SYS_pidfd_open, pid, 0);
+    return (struct answer){ .rc = *pidfd < 0 ? -errno : 0, .pid = pid };
+}
+
+static struct answer bury(const struct request *request)
+{
+    struct answer answer = { .pid = request->pid };
+    while (waitpid(request->pid, &answer.status, 0) < 0)
+        if (errno != EINTR)
+            return (struct answer){ .rc = -errno };
+    return answer;
+}
+
+static void serve(struct life *life, const struct request *request, int fd)
+{
+    int pidfd = -1;
+    struct answer answer = { 0 };
+    if (request->what == ASK_REGION)
+        life->region = fd;
+    else if (request->what == ASK_SPAWN)
+        answer = spawn(life, request, fd, &pidfd);
+    else
+        answer = bury(request);
+    send_with_fd(life->socket, &answer, sizeof answer, pidfd);
     if (pidfd >= 0)
         close(pidfd);
+    if (fd >= 0 && request->what != ASK_REGION)
+        close(fd);
 }
 
 /* The process's other files are not ours to hold: a pipe would never end for its
  * reader while a copy of the writing end lives here. */
-static int keep_socket_only(int socket)
+static void keep_only(int a, int b)
 {
-    const int kept = STDERR_FILENO + 1;
-    if (socket != kept && dup2(socket, kept) < 0)
-        return socket;
-    close_range((unsigned)kept + 1, UINT_MAX, 0);
-    return kept;
+    unsigned low = (unsigned)(a < b ? a : b), high = (unsigned)(a < b ? b : a);
+    const unsigned first = STDERR_FILENO + 1;
+    if (low > first)
+        close_range(first, low - 1, 0);
+    if (high > low + 1)
+        close_range(low + 1, high - 1, 0);
+    close_range(high + 1, UINT_MAX, 0);
 }
 
-static _Noreturn void zygote_main(const struct belt_spec *spec, int socket)
+/* What the application does on signals it does in its own process. When to stop
+ * is the engine's to say, even if a terminal or a service manager tells us all. */
+static void reset_signals(void)
 {
-    int region = -1, fd;
-    struct request request;
-    socket = keep_socket_only(socket);
-    prctl(PR_SET_NAME, "belt/zygote");
-    signal(SIGINT, SIG_IGN); /* the engine decides when to stop */
-    while (receive_with_fd(socket, &request, sizeof request, &fd) == sizeof request) {
-        while (waitpid(-1, NULL, WNOHANG) > 0)
-            ;
-        if (request.what == ASK_REGION) {
-            int rc = 0;
-            region = fd;
-            send_with_fd(socket, &rc, sizeof rc, -1);
-            continue;
-        }
-        answer_spawn(spec, socket, &request, region, fd);
-        close(fd);
+    static const int engines[] = { SIGINT, SIGTERM, SIGHUP, SIGQUIT };
+    sigset_t none;
+    for (int s = 1; s < NSIG; s++) {
+        struct sigaction now;
+        if (sigaction(s, NULL, &now) == 0 && now.sa_handler != SIG_IGN)
+            signal(s, SIG_DFL);
     }
-    _exit(0); /* the engine is gone; workers follow by PR_SET_PDEATHSIG */
+    for (size_t i = 0; i < sizeof engines / sizeof *engines; i++)
+        signal(engines[i], SIG_IGN);
+    signal(SIGCHLD, SIG_DFL); /* ignored, it would take away how workers died */
+    sigemptyset(&none);
+    sigprocmask(SIG_SETMASK, &none, NULL);
+}
+
+/* Ends with the engine: its end of the socket may live on in children of its own,
+ * so its pidfd is asked, too. Workers follow by PR_SET_PDEATHSIG: this process has
+ * one thread, which is their parent. */
+static _Noreturn void zygote_main(struct life *life)
+{
+    struct request request;
+    struct pollfd fds[] = { { .fd = life->socket, .events = POLLIN },
+                            { .fd = life->engine, .events = POLLIN } };
+    int fd;
+    keep_only(life->socket, life->engine);
+    prctl(PR_SET_NAME, "belt/zygote");
+    reset_signals();
+    for (;;) {
+        if (poll(fds, 2, -1) < 0)
+            continue;
+        if (fds[1].revents ||
+            receive_with_fd(life->socket, &request, sizeof request, &fd) != sizeof request)
+            _exit(0);
+        serve(life, &request, fd);
+    }
 }
 
 /* ---- the engine's side ------------------------------------------------------ */
 
+static int fork_zygote(struct belt_zygote *zygote, const struct belt_spec *spec, int sockets[2])
+{
+    struct life life = { .spec = spec, .socket = sockets[1], .region = -1 };
+    life.engine = (int)syscall(SYS_pidfd_open, getpid(), 0);
+    if (life.engine < 0)
+        return -errno;
+    zygote->pid = fork();
+    if (zygote->pid == 0) {
+        life.pid = getpid();
+        zygote_main(&life);
+    }
+    int rc = zygote->pid < 0 ? -errno : 0;
+    close(life.engine);
+    if (rc == 0)
+        zygote->pidfd = (int)syscall(SYS_pidfd_open, zygote->pid, 0);
+    return rc;
+}
+
 int belt_zygote_new(struct belt_zygote **out, const struct belt_spec *spec, struct belt_error *err)
 {
-    int sockets[2];
+    int sockets[2], rc = belt_sandbox_check(&spec->workers, err);
+    if (rc < 0)
+        return rc;
     struct belt_zygote *zygote = calloc(1, sizeof *zygote);
     if (!zygote)
         return belt_error_set(err, -ENOMEM, "workers: out of memory");
+    zygote->pidfd = -1;
     if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, sockets) < 0) {
-        int rc = -errno;
+        rc = -errno;
         free(zygote);
         return belt_error_set(err, rc, "workers: socketpair: %s", strerror(-rc));
     }
-    zygote->pid = fork();
-    if (zygote->pid == 0) {
-        close(sockets[0]);
-        zygote_main(spec, sockets[1]);
-    }
-    int rc = zygote->pid < 0 ? -errno : 0;
+    const struct timeval most = { .tv_sec = ANSWER_SECONDS };
+    setsockopt(sockets[0], SOL_SOCKET, SO_RCVTIMEO, &most, sizeof most);
+    rc = fork_zygote(zygote, spec, sockets);
     close(sockets[1]);
     zygote->socket = sockets[0];
     pthread_mutex_init(&zygote->lock, NULL);
@@ -153,33 +242,72 @@ int belt_zygote_new(struct belt_zygote **out, const struct belt_spec *spec, stru
     return 0;
 }
 
-static int ask(struct belt_zygote *zygote, const struct request *request, int fd, int *answer_fd)
+static struct answer ask(struct belt_zygote *zygote, const struct request *request, int fd,
+                         int *answer_fd)
 {
-    int rc = -EPIPE;
+    struct answer answer = { .rc = -EPIPE };
+    ssize_t got = -1;
     pthread_mutex_lock(&zygote->lock);
-    if (send_with_fd(zygote->socket, request, sizeof *request, fd) != sizeof *request ||
-        receive_with_fd(zygote->socket, &rc, sizeof rc, answer_fd) != sizeof rc)
-        rc = -EPIPE;
+    if (send_with_fd(zygote->socket, request, sizeof *request, fd) == sizeof *request)
+        got = receive_with_fd(zygote->socket, &answer, sizeof answer, answer_fd);
+    if (got != sizeof answer) {
+        answer.rc = got < 0 && errno == EAGAIN ? -ETIMEDOUT : -EPIPE;
+        shutdown(zygote->socket, SHUT_RDWR); /* a late answer would be taken for the next */
+    }
     pthread_mutex_unlock(&zygote->lock);
-    return rc;
+    return answer;
+}
+
+static int refuse(struct belt_error *err, int rc, const char *who)
+{
+    if (rc == -EPIPE)
+        return belt_error_set(err, rc, "%s: the zygote, which starts workers, is gone", who);
+    if (rc == -ETIMEDOUT)
+        return belt_error_set(err, rc, "%s: the zygote, which starts workers, does not answer",
+                              who);
+    return belt_error_set(err, rc, "%s: %s", who, strerror(-rc));
+}
+
+static int refuse_worker(struct belt_error *err, int rc, const struct belt_worker_map *map)
+{
+    char who[32];
+    snprintf(who, sizeof who, "worker %u", map->index);
+    return refuse(err, rc, who);
 }
 
 int belt_zygote_region(struct belt_zygote *zygote, int fd, struct belt_error *err)
 {
-    int none;
-    int rc = ask(zygote, &(struct request){ .what = ASK_REGION }, fd, &none);
-    return rc < 0 ? belt_error_set(err, rc, "workers: the zygote does not answer") : 0;
+    int none, rc = ask(zygote, &(struct request){ .what = ASK_REGION }, fd, &none).rc;
+    return rc < 0 ? refuse(err, rc, "workers") : 0;
 }
 
 int belt_zygote_spawn(struct belt_zygote *zygote, const struct belt_worker_map *map, int wake_fd,
-                      struct belt_error *err)
+                      pid_t *pid, struct belt_error *err)
 {
     int pidfd = -1;
     struct request request = { .what = ASK_SPAWN, .map = *map };
-    int rc = ask(zygote, &request, wake_fd, &pidfd);
-    if (rc < 0)
-        return belt_error_set(err, rc, "worker %u: %s", map->index, strerror(-rc));
+    struct answer answer = ask(zygote, &request, wake_fd, &pidfd);
+    if (answer.rc < 0)
+        return refuse_worker(err, answer.rc, map);
+    *pid = answer.pid;
     return pidfd;
+}
+
+int belt_zygote_bury(struct belt_zygote *zygote, const struct belt_worker_map *map, pid_t pid,
+                     int *status, struct belt_error *err)
+{
+    int none;
+    struct answer answer =
+        ask(zygote, &(struct request){ .what = ASK_BURY, .pid = pid }, -1, &none);
+    if (answer.rc < 0)
+        return refuse_worker(err, answer.rc, map);
+    *status = answer.status;
+    return 0;
+}
+
+pid_t belt_zygote_pid(const struct belt_zygote *zygote)
+{
+    return zygote->pid;
 }
 
 void belt_zygote_free(struct belt_zygote *zygote)
@@ -187,6 +315,12 @@ void belt_zygote_free(struct belt_zygote *zygote)
     if (!zygote)
         return;
     close(zygote->socket);
+    /* By its pidfd: where SIGCHLD is ignored, the number may be somebody else's. And
+     * not by the closed socket alone: a stopped zygote would not see it. */
+    if (zygote->pidfd >= 0) {
+        syscall(SYS_pidfd_send_signal, zygote->pidfd, SIGKILL, NULL, 0);
+        close(zygote->pidfd);
+    }
     if (zygote->pid > 0)
         while (waitpid(zygote->pid, NULL, 0) < 0 && errno == EINTR)
             ;

@@ -1,21 +1,19 @@
-/* Kills workers at random moments under load, then reads the ledger: every
- * message settled exactly once, in the order of the input, none lost, none
- * failed. Usage: worker_kill [KILLS [SEED]]; prints its seed. */
-#include <dirent.h>
+/* Kills workers at random moments under load, in every way, then reads the ledger:
+ * every message settled exactly once, in the order of the input, none lost, none
+ * failed. Prints its seed.
+ *
+ * worker_kill [--kills N] [--seed S]   200 kills when not told otherwise
+ * worker_kill --latency [--kills N]    one worker; from its death to the next message
+ *                                      that its successor had settled; asserts nothing */
 #include <errno.h>
 #include <pthread.h>
 #include <signal.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-#include <time.h>
-#include <unistd.h>
 
 #include "core/pipeline.h"
+#include "rings/atomic.h"
+#include "tests/stress/worker_common.h"
 
-#define WORKERS 8
-
-/* ---- a sink that holds the rows to account ------------------------------------------ */
+/* ---- a sink that holds the rows to account ---------------------------------------- */
 
 static struct {
     uint64_t rows, last;
@@ -63,50 +61,7 @@ static const struct belt_step work_step = {
     .message = work,
 };
 
-/* ---- finding workers ------------------------------------------------------------------ */
-
-static pid_t parent_of(pid_t pid, char name[32])
-{
-    char path[64], line[512];
-    snprintf(path, sizeof path, "/proc/%d/stat", (int)pid);
-    FILE *file = fopen(path, "r");
-    int parent = -1;
-    if (file && fgets(line, sizeof line, file)) {
-        char *open = strchr(line, '('), *end = strrchr(line, ')');
-        if (open && end) {
-            snprintf(name, 32, "%.*s", (int)(end - open - 1), open + 1);
-            sscanf(end + 1, " %*c %d", &parent);
-        }
-    }
-    if (file)
-        fclose(file);
-    return parent;
-}
-
-/* Grandchildren of ours: made by the zygote, which is our child. */
-static int find_workers(pid_t workers[WORKERS])
-{
-    int count = 0;
-    DIR *proc = opendir("/proc");
-    for (struct dirent *entry; proc && count < WORKERS && (entry = readdir(proc));) {
-        char name[32] = "", other[32] = "";
-        pid_t pid = (pid_t)atoi(entry->d_name);
-        if (pid <= 0)
-            continue;
-        pid_t zygote = parent_of(pid, name);
-        if (strncmp(name, "belt/worker", 11) == 0 && parent_of(zygote, other) == getpid())
-            workers[count++] = pid;
-    }
-    if (proc)
-        closedir(proc);
-    return count;
-}
-
-static void pause_us(unsigned us)
-{
-    struct timespec t = { us / 1000000, (long)(us % 1000000) * 1000 };
-    nanosleep(&t, NULL);
-}
+/* ---- killing ---------------------------------------------------------------------- */
 
 static uint64_t random_state;
 
@@ -116,15 +71,18 @@ static uint32_t random_below(uint32_t limit)
     return (uint32_t)((random_state >> 33) % limit);
 }
 
+static const int ways[] = { SIGKILL, SIGKILL, SIGSEGV, SIGABRT, SIGBUS, SIGUSR1 };
+
 static int kill_workers(struct belt_pipeline *p, int kills)
 {
     int done = 0;
     struct belt_error err = { 0 };
     for (int tries = 0; done < kills && tries < kills * 20; tries++) {
-        pid_t workers[WORKERS];
+        pid_t workers[WORKERS], zygote;
         pause_us(random_below(4000));
-        int count = find_workers(workers);
-        if (count && kill(workers[random_below((uint32_t)count)], SIGKILL) == 0)
+        int count = find_workers(getpid(), workers, &zygote);
+        int way = ways[random_below(sizeof ways / sizeof *ways)];
+        if (count && kill(workers[random_below((uint32_t)count)], way) == 0)
             done++;
         if (belt_pipeline_wait(p, 0, &err) != -ETIMEDOUT)
             break;
@@ -132,12 +90,85 @@ static int kill_workers(struct belt_pipeline *p, int kills)
     return done;
 }
 
-/* ---- the test --------------------------------------------------------------------------- */
+/* ---- how long it takes ------------------------------------------------------------ */
 
-static const char yaml[] = "source: { counter: { count: 1000000000000 } }\n"
-                           "processor: { isolation: process, concurrency: 2, max_attempts: 100,\n"
-                           "             steps: [ work: {} ] }\n"
-                           "batcher: { size: 1000, sink: account }\n";
+/* Rows say which worker they went through; the sink, when that last changed. */
+static struct {
+    uint64_t changed; /* atomic: ns */
+    pid_t worker;     /* sink only */
+} seen_worker;
+
+static int stamp(void *state, struct belt_view *view, uint32_t i)
+{
+    (void)state;
+    pid_t self = getpid();
+    char *room = belt_room(view, sizeof self);
+    if (!room)
+        return -1;
+    memcpy(room, &self, sizeof self);
+    return belt_put_text(view, 0, i, room, sizeof self) ? 0 : -1;
+}
+
+static const struct belt_step stamp_step = {
+    .part = { .abi = BELT_ABI, .kind = BELT_STEP, .name = "work", .help = "says who it is" },
+    .message = stamp,
+};
+
+/* What batch() took is settled when it has returned. */
+static int note(void *state, struct belt_batch *batch, struct belt_error *err)
+{
+    (void)state, (void)err;
+    pid_t worker;
+    memcpy(&worker, batch->bytes + batch->spans[batch->count - 1].at, sizeof worker);
+    if (worker != seen_worker.worker)
+        belt_store_release(&seen_worker.changed, now_ns());
+    seen_worker.worker = worker;
+    return 0;
+}
+
+static const struct belt_sink note_sink = {
+    .part = { .abi = BELT_ABI, .kind = BELT_SINK, .name = "account", .help = "notes changes" },
+    .batch = note,
+};
+
+static int by_size(const void *a, const void *b)
+{
+    const uint64_t *x = a, *y = b;
+    return *x < *y ? -1 : *x > *y;
+}
+
+static int measure(struct belt_pipeline *p, int kills)
+{
+    uint64_t *took = calloc((size_t)kills, sizeof *took);
+    struct belt_error err = { 0 };
+    int done = 0;
+    while (took && done < kills && belt_pipeline_wait(p, 0, &err) == -ETIMEDOUT) {
+        pid_t workers[WORKERS], zygote;
+        pause_us(5000 + random_below(10000));
+        if (find_workers(getpid(), workers, &zygote) != 1)
+            continue;
+        uint64_t killed = now_ns(), changed = 0;
+        kill(workers[0], SIGKILL);
+        while ((changed = belt_load_acquire(&seen_worker.changed)) < killed &&
+               belt_pipeline_wait(p, 0, &err) == -ETIMEDOUT)
+            pause_us(100);
+        took[done++] = changed - killed;
+    }
+    qsort(took, (size_t)done, sizeof *took, by_size);
+    if (done)
+        printf("killed to next settled, ms: p50 %.2f, p90 %.2f, p99 %.2f, max %.2f (%d kills)\n",
+               (double)took[done / 2] / 1e6, (double)took[done * 9 / 10] / 1e6,
+               (double)took[done * 99 / 100] / 1e6, (double)took[done - 1] / 1e6, done);
+    free(took);
+    return done;
+}
+
+/* ---- the test --------------------------------------------------------------------- */
+
+static const char common[] = "source: { counter: { count: 1000000000000 } }\n"
+                             "processor: { isolation: process, max_attempts: 100,\n"
+                             "             max_restarts: 100000, steps: [ work: {} ] }\n"
+                             "batcher: { sink: account }\n";
 
 #define CHECK(what)                                                                                \
     do {                                                                                           \
@@ -147,41 +178,82 @@ static const char yaml[] = "source: { counter: { count: 1000000000000 } }\n"
         }                                                                                          \
     } while (0)
 
-int main(int argc, char **argv)
+static int start(struct belt_pipeline **p, bool latency, struct belt_error *err)
 {
-    int kills = argc > 1 ? atoi(argv[1]) : 500, failures = 0;
-    random_state = argc > 2 ? strtoull(argv[2], NULL, 10) : (uint64_t)time(NULL);
-    printf("worker_kill: %d kills, seed %llu\n", kills, (unsigned long long)random_state);
-    fflush(stdout);
-    struct belt_pipeline *p;
+    const struct belt_sink *sink = latency ? &note_sink : &account_sink;
+    const struct belt_step *step = latency ? &stamp_step : &work_step;
+    int rc = belt_pipeline_new(p, err);
+    if (rc == 0)
+        rc = belt_pipeline_add(*p, &sink->part, err);
+    if (rc == 0)
+        rc = belt_pipeline_add(*p, &step->part, err);
+    if (rc == 0)
+        rc = belt_pipeline_load_text(*p, common, "worker_kill", err);
+    if (rc == 0)
+        rc = belt_pipeline_set(*p, "processor.concurrency", latency ? "1" : "2", err);
+    if (rc == 0)
+        rc = belt_pipeline_set(*p, "batcher.size", latency ? "100" : "1000", err);
+    return rc == 0 ? belt_pipeline_start(*p, err) : rc;
+}
+
+static int account_for(struct belt_pipeline *p)
+{
+    int failures = 0;
     struct belt_error err = { 0 };
-    CHECK(belt_pipeline_new(&p, &err) == 0);
-    CHECK(belt_pipeline_add(p, &account_sink.part, &err) == 0);
-    CHECK(belt_pipeline_add(p, &work_step.part, &err) == 0);
-    CHECK(belt_pipeline_load_text(p, yaml, "worker_kill", &err) == 0);
-    if (belt_pipeline_start(p, &err) < 0) {
-        printf("not ok: start: %s\n", err.text);
-        return 1;
-    }
-    int done = kill_workers(p, kills);
-    belt_pipeline_stop(p, UINT64_C(60000000000));
-    int rc = belt_pipeline_wait(p, BELT_FOREVER, &err);
-    if (rc < 0)
-        printf("run: %s\n", err.text);
     struct belt_totals t = { .size = sizeof t };
     belt_pipeline_totals(p, &t);
-    CHECK(rc == 0);
-    CHECK(done == kills);
     CHECK(t.unsettled == 0);
     CHECK(t.failed == 0);
     CHECK(t.done == t.received);
     CHECK(seen.rows == t.received);
     CHECK(seen.out_of_order == 0);
     CHECK(belt_check(p, &err) == 0);
-    printf("%d kills, %llu messages, %llu settled, %llu failed, %llu rows, %llu out of order\n",
-           done, (unsigned long long)t.received, (unsigned long long)t.done,
-           (unsigned long long)t.failed, (unsigned long long)seen.rows,
-           (unsigned long long)seen.out_of_order);
+    printf("%llu messages, %llu settled, %llu failed, %llu rows, %llu out of order\n",
+           (unsigned long long)t.received, (unsigned long long)t.done, (unsigned long long)t.failed,
+           (unsigned long long)seen.rows, (unsigned long long)seen.out_of_order);
+    return failures;
+}
+
+static int run(int kills, bool latency)
+{
+    struct belt_pipeline *p;
+    struct belt_error err = { 0 };
+    int failures = 0;
+    if (start(&p, latency, &err) < 0) {
+        printf("not ok: start: %s\n", err.text);
+        return 1;
+    }
+    int done = latency ? measure(p, kills) : kill_workers(p, kills);
+    belt_pipeline_stop(p, UINT64_C(60000000000));
+    int rc = belt_pipeline_wait(p, BELT_FOREVER, &err);
+    if (rc < 0)
+        printf("run: %s\n", err.text);
+    CHECK(rc == 0);
+    CHECK(done == kills);
+    if (!latency)
+        failures += account_for(p);
     belt_pipeline_free(p);
-    return failures != 0;
+    return failures;
+}
+
+int main(int argc, char **argv)
+{
+    int kills = 200;
+    bool latency = false;
+    random_state = (uint64_t)time(NULL);
+    for (int i = 1; i < argc; i++) {
+        if (strcmp(argv[i], "--latency") == 0) {
+            latency = true;
+        } else if (i + 1 < argc && strcmp(argv[i], "--kills") == 0) {
+            kills = atoi(argv[++i]);
+        } else if (i + 1 < argc && strcmp(argv[i], "--seed") == 0) {
+            random_state = strtoull(argv[++i], NULL, 10);
+        } else {
+            printf("usage: worker_kill [--kills N] [--seed S] [--latency]\n");
+            return 2;
+        }
+    }
+    printf("worker_kill: %d kills, seed %llu\n", kills, (unsigned long long)random_state);
+    fflush(stdout);
+    return run(kills, latency) != 0;
 }

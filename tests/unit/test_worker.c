@@ -1,57 +1,8 @@
 /* Workers that die: what is settled, and what is said about it. Threads and
  * processes of their own; the sink stays here. */
-#include <errno.h>
-#include <signal.h>
-#include <sys/resource.h>
-#include <sys/syscall.h>
-#include <unistd.h>
+#include "tests/unit/worker_fixture.h"
 
-#include "core/pipeline_priv.h"
-#include "core/worker_priv.h"
-#include "tests/unit/pipeline_fixture.h"
-
-/* ---- a step that does what the message says ---------------------------------------------- */
-
-static void obey(struct belt_view *view, uint32_t i)
-{
-    uint32_t size;
-    const char *text = belt_text(view, 0, i, &size);
-    if (size == 5 && memcmp(text, "abort", 5) == 0)
-        abort();
-    if (size == 4 && memcmp(text, "segv", 4) == 0)
-        raise(SIGSEGV);
-    if (size == 4 && memcmp(text, "exit", 4) == 0)
-        _exit(3);
-    if (size == 4 && memcmp(text, "fail", 4) == 0)
-        belt_fail_message(view, i, "as told");
-}
-
-static int obey_message(void *state, struct belt_view *view, uint32_t i)
-{
-    (void)state;
-    obey(view, i);
-    return 0;
-}
-
-static uint32_t obey_frame(void *state, struct belt_view *view)
-{
-    (void)state;
-    BELT_EACH (view, i)
-        obey(view, i);
-    return view->end;
-}
-
-static const struct belt_step poison = {
-    .part = { .abi = BELT_ABI, .kind = BELT_STEP, .name = "poison", .help = "dies as told" },
-    .message = obey_message,
-};
-
-static const struct belt_step poison_frame = {
-    .part = { .abi = BELT_ABI, .kind = BELT_STEP, .name = "poison", .help = "dies as told" },
-    .frame = obey_frame,
-};
-
-/* ---- steps that do not begin ------------------------------------------------------------- */
+/* ---- steps that do not begin ------------------------------------------------------ */
 
 static int init_dies(void *state, void *conf, const struct belt_instance *in,
                      struct belt_error *err)
@@ -90,63 +41,7 @@ static const struct belt_step refusing = {
     .message = obey_message,
 };
 
-/* ---- pipelines --------------------------------------------------------------------------- */
-
-static struct belt_pipeline *workers_with(const struct belt_step *step, const char *source,
-                                          const char *processor)
-{
-    const struct rlimit no_cores = { 0, 0 };
-    setrlimit(RLIMIT_CORE, &no_cores);
-    char yaml[4000];
-    snprintf(yaml, sizeof yaml,
-             "source: { say: { %s } }\nprocessor: { isolation: process, concurrency: 1, %s }\n"
-             "batcher: { sink: keep_all }\n",
-             source, processor);
-    return pipeline_with(step ? &step->part : NULL, yaml);
-}
-
-static void expect_run(struct belt_pipeline *p)
-{
-    struct belt_error err = { 0 };
-    cr_assert_eq(run_to_end(p, &err), 0, "%s", err.text);
-    cr_assert_eq(totals_of(p).unsettled, 0);
-    cr_assert_eq(belt_check(p, &err), 0, "%s", err.text);
-}
-
-static void expect_failure(struct belt_pipeline *p, const char *reason)
-{
-    struct belt_failure failure = { .reason = "" };
-    cr_assert_eq(belt_pipeline_failures(p, &failure, 1), 1);
-    cr_assert_str_eq(failure.reason, reason);
-}
-
-static uint64_t restarts(struct belt_pipeline *p)
-{
-    return p->run->chains[0].stage.stats.restarts;
-}
-
-static uint64_t attempts(struct belt_pipeline *p)
-{
-    return p->run->chains[0].stage.stats.attempts;
-}
-
-/* Rows of all batches, without what stands around them. */
-static const char *rows(void)
-{
-    static char out[sizeof kept.text];
-    char *to = out;
-    for (const char *at = kept.text; *at;) {
-        at = strchr(at, ':') + 1;
-        size_t size = strcspn(at, "]");
-        memcpy(to, at, size);
-        to += size;
-        at += size + 1;
-    }
-    *to = 0;
-    return out;
-}
-
-/* ---- deaths ------------------------------------------------------------------------------ */
+/* ---- deaths ----------------------------------------------------------------------- */
 
 Test(worker, passes_every_message_when_nobody_dies, .timeout = 20)
 {
@@ -158,13 +53,13 @@ Test(worker, passes_every_message_when_nobody_dies, .timeout = 20)
     belt_pipeline_free(p);
 }
 
-#define DEATH(word)                                                                                \
+#define DEATH(word, said)                                                                          \
     do {                                                                                           \
         struct belt_pipeline *p = workers_with(&poison, "words: 'a," word ",b,c'",                 \
                                                "max_attempts: 3, steps: [ poison: {} ]");          \
         expect_run(p);                                                                             \
         cr_assert_str_eq(rows(), "a|b|c|");                                                        \
-        expect_failure(p, "3 workers died under it");                                              \
+        expect_failure(p, "3 workers died under it, the last: " said);                             \
         cr_assert_eq(totals_of(p).failed, 1);                                                      \
         cr_assert_eq(totals_of(p).done, 3);                                                        \
         belt_pipeline_free(p);                                                                     \
@@ -172,17 +67,17 @@ Test(worker, passes_every_message_when_nobody_dies, .timeout = 20)
 
 Test(worker, costs_only_the_message_that_aborts_it, .timeout = 20)
 {
-    DEATH("abort");
+    DEATH("abort", "killed by SIGABRT");
 }
 
 Test(worker, costs_only_the_message_that_makes_it_crash, .timeout = 20)
 {
-    DEATH("segv");
+    DEATH("segv", "killed by SIGSEGV");
 }
 
 Test(worker, costs_only_the_message_that_makes_it_exit, .timeout = 20)
 {
-    DEATH("exit");
+    DEATH("exit", "left with exit code 3");
 }
 
 Test(worker, counts_attempts_and_restarts, .timeout = 20)
@@ -225,7 +120,7 @@ Test(worker, finds_the_culprit_of_a_callback_on_whole_frames, .timeout = 20)
                                            "max_attempts: 2, steps: [ poison: {} ]");
     expect_run(p);
     cr_assert_str_eq(rows(), "a|b|c|");
-    expect_failure(p, "2 workers died under it");
+    expect_failure(p, "2 workers died under it, the last: left with exit code 3");
     belt_pipeline_free(p);
 }
 
@@ -245,7 +140,7 @@ Test(worker, keeps_all_messages_of_a_big_poisoned_frame, .timeout = 30)
     belt_pipeline_free(p);
 }
 
-/* ---- what steps do in a worker ----------------------------------------------------------- */
+/* ---- what steps do in a worker ---------------------------------------------------- */
 
 Test(worker, fails_messages_with_the_reason_of_the_step, .timeout = 20)
 {
@@ -341,7 +236,7 @@ Test(worker, keeps_fields_of_messages_before_a_changed_one_after_a_death, .timeo
     belt_pipeline_free(p);
 }
 
-/* ---- workers that do not begin ----------------------------------------------------------- */
+/* ---- workers that do not begin ---------------------------------------------------- */
 
 Test(worker, ends_the_run_when_no_worker_gets_ready, .timeout = 20)
 {
@@ -375,14 +270,7 @@ Test(worker, knows_where_its_messages_are_when_cut_off, .timeout = 20)
     belt_pipeline_free(p);
 }
 
-/* ---- dying without work -------------------------------------------------------------- */
-
-static void wait_for_done(struct belt_pipeline *p, uint64_t done)
-{
-    struct belt_error err = { 0 };
-    while (totals_of(p).done < done)
-        cr_assert_eq(belt_pipeline_wait(p, 1000000, &err), -ETIMEDOUT, "%s", err.text);
-}
+/* ---- dying without work ----------------------------------------------------------- */
 
 static double cpu_seconds(void)
 {
@@ -395,28 +283,39 @@ static double cpu_seconds(void)
 Test(worker, is_replaced_when_it_dies_idle_and_its_lane_sleeps_on, .timeout = 20)
 {
     int ends[2];
-    char yaml[400];
     struct belt_error err = { 0 };
-    cr_assert_eq(pipe(ends), 0);
-    snprintf(yaml, sizeof yaml,
-             "source: { file: { paths: /proc/self/fd/%d } }\n"
-             "processor: { isolation: process, steps: [ mark: {} ] }\n"
-             "batcher: { timeout: 1ms, sink: keep_all }\n",
-             ends[0]);
-    struct belt_pipeline *p = pipeline_of(yaml);
-    cr_assert_eq(belt_pipeline_start(p, &err), 0, "%s", err.text);
-    cr_assert_eq(write(ends[1], "a\n", 2), 2);
+    struct belt_pipeline *p = piped_workers(ends, &poison, "steps: [ poison: {} ]");
+    say(ends, "a\n");
     wait_for_done(p, 1);
     belt_pipeline_wait(p, 20000000, &err);
     double before = cpu_seconds();
-    syscall(SYS_pidfd_send_signal, p->run->chains[0].worker->pidfd, SIGKILL, NULL, 0);
+    signal_worker(p, 0, SIGKILL);
     belt_pipeline_wait(p, 500000000, &err);
     cr_assert_eq(belt_load_relaxed(&p->run->chains[0].stage.stats.restarts), 1);
     cr_assert_lt(cpu_seconds() - before, 0.2); /* not half a second of waking up */
-    cr_assert_eq(write(ends[1], "b\n", 2), 2);
+    say(ends, "b\n");
     wait_for_done(p, 2);
-    close(ends[1]);
-    cr_assert_eq(belt_pipeline_wait(p, BELT_FOREVER, &err), 0, "%s", err.text);
-    cr_assert_eq(totals_of(p).done, 2);
-    belt_pipeline_free(p);
+    end_piped(p, ends);
+}
+
+Test(worker, costs_no_message_an_attempt_when_it_is_killed_idle, .timeout = 20)
+{
+    int ends[2];
+    struct belt_error err = { 0 };
+    struct belt_pipeline *p =
+        piped_workers(ends, &poison, "max_attempts: 1, steps: [ poison: {} ]");
+    for (uint64_t i = 1; i <= 5; i++) {
+        say(ends, "a\n");
+        wait_for_done(p, i);
+        while (!belt_load_relaxed32(&p->run->chains[0].worker->block->sleeping))
+            belt_pipeline_wait(p, 1000000, &err);
+        signal_worker(p, 0, SIGKILL);
+        while (belt_load_relaxed(&p->run->chains[0].stage.stats.restarts) < i)
+            belt_pipeline_wait(p, 1000000, &err);
+    }
+    say(ends, "b\n");
+    wait_for_done(p, 6);
+    cr_assert_eq(attempts(p), 0);
+    cr_assert_eq(totals_of(p).failed, 0);
+    end_piped(p, ends);
 }
