@@ -232,17 +232,17 @@ static bool is_full(const struct belt_rx *rx, uint64_t line)
     return filled_at(rx->first, rx->mask, line, rx->per_line) == rx->per_line;
 }
 
-/* In a flow, until the line rx->linger lines on is full, while lines keep coming. */
+/* In a flow, until the line rx->linger lines on is full, while lines keep coming: a
+ * sixteenth of the way at least between two looks, so it ends. */
 static void linger(struct belt_rx *rx)
 {
     uint64_t far = (uint64_t)rx->linger * BELT_LINE_TICKETS;
     uint64_t line = belt_inband_line(rx->next),
              step = belt_inband_line(far / 16) + BELT_LINE_TICKETS;
     uint64_t mark = line + step;
-    uint32_t most = belt_linger_pauses(bytes_of(rx->mask));
     for (uint32_t pauses = 0; !is_full(rx, line + far); pauses++) {
         if (pauses % BELT_LINGER_IDLE == BELT_LINGER_IDLE - 1) {
-            if (pauses > most || !is_full(rx, mark)) {
+            if (!is_full(rx, mark)) {
                 rx->flow.stream = 0;
                 return;
             }

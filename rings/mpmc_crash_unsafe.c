@@ -207,22 +207,34 @@ static uint32_t unsafe_pop_n(struct belt_rx *rx, char *items, uint32_t count, si
     return done;
 }
 
+/* Is it so at the cursor? Only a look. */
+static bool is_turn(const struct side *s, enum belt_slot_turn turn, enum belt_slot_turn or_turn)
+{
+    uint64_t ticket = belt_load_relaxed(s->cursor); /* relaxed: as in belt_turn_take() */
+    for (;;) {
+        uint64_t word = belt_turn_look(slot_at(s, ticket));
+        if (word == belt_turn_word(ticket, turn) || word == belt_turn_word(ticket, or_turn))
+            return true;
+        /* Only a cursor that stands still says no: another may have taken this slot,
+         * and the next one have been filled before we went to sleep. */
+        uint64_t now = belt_load_relaxed(s->cursor);
+        if (now == ticket)
+            return false;
+        ticket = now;
+    }
+}
+
+/* A void slot counts: the next call goes over it. */
 static bool unsafe_rx_ready(struct belt_rx *rx)
 {
     const struct side s = of_rx(rx);
-    /* Relaxed: only a look. A void slot counts: the next call goes over it. */
-    uint64_t ticket = belt_load_relaxed(s.cursor);
-    uint64_t turn = belt_turn_look(slot_at(&s, ticket));
-    return rx->taken > 0 || turn == belt_turn_word(ticket, BELT_TURN_FILLED) ||
-           turn == belt_turn_word(ticket, BELT_TURN_VOID);
+    return rx->taken > 0 || is_turn(&s, BELT_TURN_FILLED, BELT_TURN_VOID);
 }
 
 static bool unsafe_tx_ready(struct belt_tx *tx)
 {
     const struct side s = of_tx(tx);
-    uint64_t ticket = belt_load_relaxed(s.cursor); /* relaxed: only a look */
-    return tx->claimed > 0 ||
-           belt_turn_look(slot_at(&s, ticket)) == belt_turn_word(ticket, BELT_TURN_FREE);
+    return tx->claimed > 0 || is_turn(&s, BELT_TURN_FREE, BELT_TURN_FREE);
 }
 
 /* ---- set-up, looking in ----------------------------------------------------------- */

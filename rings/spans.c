@@ -162,36 +162,6 @@ uint64_t belt_spans_linger(struct belt_rx *rx, uint64_t filled)
     return most == BELT_LINGER_BULK ? filled - filled / 2 : filled;
 }
 
-static struct belt_slots spans_claim(struct belt_tx *tx, uint32_t skip, uint32_t want)
-{
-    return belt_spans_claim(tx, skip, want);
-}
-
-static void spans_publish(struct belt_tx *tx, uint32_t count)
-{
-    belt_spans_publish(tx, count);
-}
-
-static struct belt_slots spans_peek(struct belt_rx *rx, uint32_t skip, uint32_t want)
-{
-    return belt_spans_peek(rx, skip, want);
-}
-
-static bool spans_release(struct belt_rx *rx, uint32_t count)
-{
-    return belt_spans_release(rx, count);
-}
-
-static bool spans_push(struct belt_tx *tx, const void *item, size_t size)
-{
-    return belt_spans_push(tx, item, size);
-}
-
-static bool spans_pop(struct belt_rx *rx, void *item, size_t size)
-{
-    return belt_spans_pop(rx, item, size);
-}
-
 /* Twice round at most: up to the ring's end, then from its beginning; one publish. */
 static uint32_t spans_push_n(struct belt_tx *tx, const char *items, uint32_t count, size_t size)
 {
@@ -235,6 +205,7 @@ static bool spans_tx_ready(struct belt_tx *tx)
            (!tx->closed && belt_spans_released(tx) + slots - tx->next - 1 < slots);
 }
 
+/* claim to pop are inline. */
 const struct belt_kind_ops belt_spans_ops = {
     .format = spans_format,
     .tx_open = spans_tx_open,
@@ -242,12 +213,6 @@ const struct belt_kind_ops belt_spans_ops = {
     .stat = spans_stat,
     .check = spans_check,
     .ended = spans_ended,
-    .claim = spans_claim,
-    .publish = spans_publish,
-    .peek = spans_peek,
-    .release = spans_release,
-    .push = spans_push,
-    .pop = spans_pop,
     .push_n = spans_push_n,
     .pop_n = spans_pop_n,
     .rx_ready = spans_rx_ready,
