@@ -8,19 +8,12 @@
 #include "core/hash_priv.h"
 #include "core/run_priv.h"
 
-static void settle(struct belt_chain_stage *chain, uint32_t w, uint64_t mask)
-{
-    uint64_t word = chain->frame->word + w;
-    if (mask)
-        belt_ledger_settle(belt_run_ledger(chain->stage.run, word), BELT_RUN_WORD(word), mask);
-}
-
 /* Settling whole words of many messages is what makes the ledger cheap: one
  * atomic per 64 (docs/decisions/001). */
 static void settle_all(struct belt_chain_stage *chain, const uint64_t mask[BELT_WORDS])
 {
     for (uint32_t w = 0; w < BELT_WORDS; w++)
-        settle(chain, w, mask[w]);
+        belt_chain_settle(chain, w, mask[w], false);
 }
 
 static uint64_t count_bits(const uint64_t mask[BELT_WORDS])
@@ -46,7 +39,7 @@ static void sort_live(struct belt_chain_stage *chain, uint32_t first, uint32_t e
     for (uint32_t w = first / 64; w < BELT_WORDS && w * 64 < end; w++) {
         uint64_t range = belt_range_mask(w, first, end);
         uint64_t live = engine->live[w] & range, dropped = engine->dropped[w] & range;
-        settle(chain, w, batchers ? dropped : dropped | live);
+        belt_chain_settle(chain, w, batchers ? dropped : dropped | live, false);
         belt_count(&chain->stage.stats.dropped, (uint64_t)__builtin_popcountll(dropped));
         if (!batchers)
             continue;
@@ -103,11 +96,10 @@ static void sort_failed(struct belt_chain_stage *chain, uint32_t first, uint32_t
         count += (uint64_t)__builtin_popcountll(failed);
         for (uint64_t rest = failed; rest; rest &= rest - 1)
             remember_failure(chain, w * 64 + (uint32_t)__builtin_ctzll(rest));
-        uint64_t word = chain->frame->word + w;
         if (out)
             out->todo[w] |= failed;
-        else if (failed)
-            belt_ledger_fail(belt_run_ledger(chain->stage.run, word), BELT_RUN_WORD(word), failed);
+        else
+            belt_chain_settle(chain, w, failed, true);
     }
     belt_count(&chain->stage.stats.failed, count);
     struct belt_engine_run *run = chain->stage.run;
@@ -192,7 +184,7 @@ static bool write_row(struct belt_chain_stage *chain, struct belt_outlet *outlet
                       const struct belt_view *view, uint32_t i)
 {
     const void *conf = outlet->batcher->format.conf;
-    uint64_t word = chain->frame->word + i / 64, bit = UINT64_C(1) << (i % 64);
+    struct belt_ticket ticket = belt_chain_ticket(chain, i);
     uint32_t key_size = 0, hash = 0;
     const char *key = "";
     if (outlet->batcher->key >= 0) {
@@ -212,7 +204,7 @@ static bool write_row(struct belt_chain_stage *chain, struct belt_outlet *outlet
     frame->chunk = chain->frame->chunk;
     size_t size = outlet->format->row(conf, view, i, frame->data + frame->bytes);
     put_key(frame, out->capacity, key, key_size, hash);
-    belt_row_add(frame, (uint32_t)size, word, bit);
+    belt_row_add(frame, (uint32_t)size, ticket.word, ticket.bit);
     return true;
 }
 
@@ -230,9 +222,7 @@ void belt_dispatch_too_long(struct belt_chain_stage *chain, struct belt_outlet *
         failed->todo[i / 64] |= UINT64_C(1) << (i % 64);
         return;
     }
-    uint64_t word = chain->frame->word + i / 64;
-    belt_ledger_fail(belt_run_ledger(chain->stage.run, word), BELT_RUN_WORD(word),
-                     UINT64_C(1) << (i % 64));
+    belt_chain_settle(chain, i / 64, UINT64_C(1) << (i % 64), true);
 }
 
 static bool write_rows(struct belt_chain_stage *chain, struct belt_outlet *outlet,

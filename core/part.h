@@ -22,17 +22,13 @@
 
 #include "error.h"
 #include "tree.h"
+#include "view.h"
 
 #ifdef __cplusplus
 extern "C" {
 #endif
 
 #define BELT_ABI 1
-#define BELT_FRAME 1024 /* most messages in a frame */
-#define BELT_WORDS (BELT_FRAME / 64)
-#define BELT_PAD 64     /* bytes readable around any text */
-#define BELT_REASON 160 /* bytes of a failure's reason, with its end mark */
-#define BELT_COLUMNS 32 /* most columns of a pipeline's messages */
 
 enum belt_part_kind { BELT_SOURCE = 1, BELT_STEP, BELT_SINK, BELT_FORMAT };
 
@@ -63,106 +59,6 @@ struct belt_setting {
     const char *choices;  /* CHOICE only */
     int64_t min, max;     /* INT, SIZE; both 0: any that is not negative */
 };
-
-/* ---- columns and views ------------------------------------------------------ */
-
-enum belt_type {
-    BELT_TEXT,    /* bytes: spans into `base` */
-    BELT_INT,     /* int64_t */
-    BELT_DECIMAL, /* int64_t in units of 10^-digits: 12.3 with one digit is 123 */
-    BELT_FLOAT    /* double */
-};
-
-struct belt_span {
-    uint32_t at, size; /* bytes [at, at + size) from the column's base */
-};
-
-/* One value per message. Column 0 is always the payload, a text. */
-struct belt_column {
-    const char *base; /* texts only */
-    union {
-        struct belt_span *spans;
-        int64_t *numbers; /* INT, DECIMAL */
-        double *floats;
-    } as;
-};
-
-struct belt_column_info {
-    const char *name;
-    enum belt_type type;
-    unsigned digits; /* DECIMAL: 0 to 18 */
-};
-
-struct belt_engine; /* the stage behind a view */
-
-/* Up to BELT_FRAME messages as a stage sees them. Pointers are lent for the
- * call. Append-only: check `size` before touching a later field. A step may
- * change live[] only through belt_drop/belt_fail_message, and may write the
- * arrays of columns that it added or puts into. */
-struct belt_view {
-    uint32_t size;       /* sizeof(struct belt_view) in the engine that calls */
-    uint32_t first, end; /* the messages to handle: [first, end) of those live */
-    uint32_t columns_used;
-    const uint64_t *live;        /* bit i: message i is neither dropped nor failed */
-    struct belt_column *columns; /* [columns_used] */
-    uint64_t now;                /* monotonic ns, read once per turn */
-    struct belt_engine *engine;
-};
-
-static inline bool belt_is_live(const struct belt_view *view, uint32_t i)
-{
-    return view->live[i / 64] >> (i % 64) & 1;
-}
-
-static inline uint32_t belt_next_live(const struct belt_view *view, uint32_t i)
-{
-    while (i < view->end) {
-        uint64_t rest = view->live[i / 64] >> (i % 64);
-        if (rest) {
-            i += (uint32_t)__builtin_ctzll(rest);
-            return i < view->end ? i : view->end;
-        }
-        i = (i / 64 + 1) * 64;
-    }
-    return view->end;
-}
-
-/* Visits the live messages in [first, end). The body may drop or fail `i`. */
-#define BELT_EACH(view, i)                                                                         \
-    for (uint32_t i = belt_next_live((view), (view)->first); i < (view)->end;                      \
-         i = belt_next_live((view), i + 1))
-
-static inline const char *belt_text(const struct belt_view *view, int column, uint32_t i,
-                                    uint32_t *size)
-{
-    const struct belt_column *c = &view->columns[column];
-    *size = c->as.spans[i].size;
-    return c->base + c->as.spans[i].at;
-}
-
-static inline int64_t belt_number(const struct belt_view *view, int column, uint32_t i)
-{
-    return view->columns[column].as.numbers[i];
-}
-
-/* The message leaves the pipeline here, settled as done; counted per step. */
-BELT_API void belt_drop(struct belt_view *view, uint32_t i);
-/* The message goes to `failed` with this reason (copied, cut at BELT_REASON - 1 bytes). */
-BELT_API void belt_fail_message(struct belt_view *view, uint32_t i, const char *reason);
-/* Many at once: word w of the 64 messages from 64 * w; `mask` must be within live[w]. */
-BELT_API void belt_drop_mask(struct belt_view *view, uint32_t w, uint64_t mask);
-/* Sends the message to the batcher of this id (belt_setup_batcher). Default: the first. */
-BELT_API void belt_route(struct belt_view *view, uint32_t i, int batcher);
-/* Room for `size` bytes of new text in this frame's own memory (plus BELT_PAD around),
- * or NULL when the frame's room is used up: then return how many messages were
- * handled so far from frame(); it is called again for the rest with fresh room. A
- * single text above belt_room_limit() can never fit: fail that message. */
-BELT_API char *belt_room(struct belt_view *view, uint32_t size);
-BELT_API uint32_t belt_room_limit(const struct belt_view *view);
-/* Points message i's text in `column` (0: the payload) at bytes got from belt_room
- * in this call. Other messages keep theirs. False: room is used up, as above. */
-BELT_API bool belt_put_text(struct belt_view *view, int column, uint32_t i, const char *bytes,
-                            uint32_t size);
 
 /* ---- set-up ----------------------------------------------------------------- */
 

@@ -62,6 +62,11 @@ struct belt_segment {
     int step;
 };
 
+/* One message's place in a ledger. */
+struct belt_ticket {
+    uint64_t word, bit; /* as in struct belt_run; one bit */
+};
+
 struct belt_chain_stage {
     struct belt_stage stage;
     struct belt_intake intake;
@@ -69,6 +74,7 @@ struct belt_chain_stage {
     int steps_ready; /* states that init saw */
     struct belt_engine engine;
     struct belt_input_frame *frame; /* in hand, or NULL */
+    struct belt_ticket *sparse;     /* [frame->count]: its tickets; NULL: frame->word onwards */
     struct belt_segment segments[BELT_STEPS + 1];
     int segments_used;
     bool dispatching;
@@ -192,6 +198,23 @@ static inline struct belt_ledger *belt_run_ledger(const struct belt_engine_run *
 {
     return &run->sources[BELT_RUN_SOURCE(word)].ledger;
 }
+
+/* ---- settle.c ----------------------------------------------------------------- */
+
+/* Messages are done, or failed: `mask` of the 64 of this ticket word. Any thread. */
+void belt_run_settle(struct belt_engine_run *run, uint64_t word, uint64_t mask);
+void belt_run_settle_failed(struct belt_engine_run *run, uint64_t word, uint64_t mask);
+
+/* Of message i of the frame in hand. */
+static inline struct belt_ticket belt_chain_ticket(const struct belt_chain_stage *chain, uint32_t i)
+{
+    if (chain->sparse)
+        return chain->sparse[i];
+    return (struct belt_ticket){ chain->frame->word + i / 64, UINT64_C(1) << (i % 64) };
+}
+
+/* Messages of the frame in hand are done, or failed: `mask` of the 64 from 64 * w. */
+void belt_chain_settle(struct belt_chain_stage *chain, uint32_t w, uint64_t mask, bool failed);
 
 /* ---- stage_chain.c, steps.c ------------------------------------------------- */
 

@@ -11,7 +11,7 @@
 
 /* ---- parts in their places -------------------------------------------------- */
 
-static const char *const no_keys[] = { NULL };
+const char *const belt_no_keys[] = { NULL };
 
 int belt_use_part(struct belt_builder *b, struct belt_use *use, enum belt_part_kind kind,
                   const struct belt_node *node, const char *path, const char *const *also,
@@ -51,8 +51,8 @@ int belt_use_prepare(struct belt_builder *b, struct belt_use *use, struct belt_c
 }
 
 /* `source: {...}` or `sources: { name: {...} }`; one of them, and one entry. */
-static int take_one(struct belt_builder *b, const char *singular, const char *plural, bool required,
-                    const struct belt_node **out, struct belt_error *err)
+int belt_spec_take_one(struct belt_builder *b, const char *singular, const char *plural,
+                       bool required, const struct belt_node **out, struct belt_error *err)
 {
     const struct belt_node *one = belt_node_get(b->root, singular);
     const struct belt_node *many = belt_node_get(b->root, plural);
@@ -68,166 +68,6 @@ static int take_one(struct belt_builder *b, const char *singular, const char *pl
     if (!*out && required)
         return belt_node_error(err, b->root, "a pipeline needs a %s: %s: { NAME: { ... } }",
                                singular, singular);
-    return 0;
-}
-
-/* ---- source and processor --------------------------------------------------- */
-
-static const char *const source_extra[] = { "concurrency", NULL };
-
-/* The source's own settings stand beside its part: source: { file: {...}, concurrency: 1 }. */
-static int split_source(const struct belt_node *node, const struct belt_node **part,
-                        int64_t *instances, struct belt_error *err)
-{
-    *instances = 0;
-    *part = node;
-    if (belt_node_kind(node) != BELT_NODE_MAP || belt_node_count(node) < 2)
-        return 0;
-    const struct belt_node *n = belt_node_get(node, source_extra[0]);
-    if (!n || belt_node_count(node) != 2)
-        return 0; /* belt_registry_pick() says what is wrong */
-    struct belt_error why;
-    if (!belt_node_text(n) || belt_parse_int(belt_node_text(n), instances, &why) < 0 ||
-        *instances < 1 || *instances > 256)
-        return belt_node_error(err, n, "source concurrency: a number from 1 to 256");
-    return 1;
-}
-
-static int add_source(struct belt_builder *b, struct belt_error *err)
-{
-    const struct belt_node *node, *part;
-    int64_t instances;
-    int rc = take_one(b, "source", "sources", true, &node, err);
-    if (rc < 0 || (rc = split_source(node, &part, &instances, err)) < 0)
-        return rc;
-    if (rc == 1) {
-        struct belt_node *only = belt_tree_alloc(b->tree, sizeof *only);
-        if (!only)
-            return belt_tree_nomem(err, "source");
-        *only = *node;
-        bool first = strcmp(belt_node_key(node, 0), source_extra[0]) == 0;
-        only->entries = node->entries + first;
-        only->count = 1;
-        part = only;
-    }
-    b->spec->source_instances = (uint32_t)instances;
-    rc = belt_use_part(b, &b->spec->source, BELT_SOURCE, part, "source", no_keys, err);
-    if (rc < 0)
-        return rc;
-    b->spec->columns[0] = (struct belt_column_info){ "payload", BELT_TEXT, 0 };
-    b->spec->columns_used = 1;
-    return belt_use_prepare(b, &b->spec->source, b->spec->columns, &b->spec->columns_used, false,
-                            err);
-}
-
-struct processor_conf {
-    int64_t concurrency;
-    int isolation;
-    bool blocking;
-    struct belt_worker_conf workers;
-    const struct belt_node *steps;
-};
-
-#define WORKERS(field) offsetof(struct processor_conf, workers.field)
-
-static const struct belt_setting processor_settings[] = {
-    { "concurrency", BELT_SET_INT, offsetof(struct processor_conf, concurrency), "0",
-      "instances; 0: as many as there are cores", NULL, 0, 256 },
-    { "isolation", BELT_SET_CHOICE, offsetof(struct processor_conf, isolation), "thread",
-      "process: the steps run in workers whose death costs no message", "thread|process", 0, 0 },
-    { "max_attempts", BELT_SET_INT, WORKERS(max_attempts), "2",
-      "how often a message may be tried when workers die under it", NULL, 1, 100 },
-    { "timeout", BELT_SET_TIME, WORKERS(timeout), "0s",
-      "a worker that is in one callback for longer is killed; 0s: never", NULL, 0, 0 },
-    { "start_timeout", BELT_SET_TIME, WORKERS(start_timeout), "0s",
-      "the same while steps open and init; 0s: never", NULL, 0, 0 },
-    { "max_restarts", BELT_SET_INT, WORKERS(max_restarts), "1000",
-      "the run fails when one worker dies more often than this within max_seconds", NULL, 0,
-      100000 },
-    { "max_seconds", BELT_SET_INT, WORKERS(max_seconds), "60", "the window of max_restarts", NULL,
-      1, 86400 },
-    { "restart_backoff", BELT_SET_TIME, WORKERS(restart_backoff), "1ms",
-      "wait before a restart when the last worker got nowhere; doubled each time", NULL, 0, 0 },
-    { "restart_backoff_max", BELT_SET_TIME, WORKERS(restart_backoff_max), "1s",
-      "the longest such wait; a worker that lived longer begins anew", NULL, 0, 0 },
-    { "sandbox", BELT_SET_CHOICE, WORKERS(sandbox), "none",
-      "strict: callbacks reach no file, socket or process that init did not open", "none|strict", 0,
-      0 },
-    { "memory", BELT_SET_SIZE, WORKERS(memory), "0B",
-      "bytes that a worker's steps may allocate; 0B: any", NULL, 0, 0 },
-    { "blocking", BELT_SET_BOOL, offsetof(struct processor_conf, blocking), "false",
-      "the steps may wait: they get lanes of their own", NULL, 0, 0 },
-    { "steps", BELT_SET_TREE, offsetof(struct processor_conf, steps), "",
-      "the chain: a list of steps", NULL, 0, 0 },
-    { 0 },
-};
-
-/* What only a process can keep must not be promised of a thread. */
-static int check_isolation(const struct processor_conf *conf, const struct belt_node *node,
-                           struct belt_error *err)
-{
-    const struct belt_worker_conf *w = &conf->workers;
-    const struct {
-        const char *name;
-        bool given;
-    } needs[] = { { "timeout", w->timeout },
-                  { "start_timeout", w->start_timeout },
-                  { "memory", w->memory },
-                  { "sandbox", w->sandbox } };
-    for (size_t i = 0; i < sizeof needs / sizeof *needs; i++)
-        if (needs[i].given && conf->isolation != BELT_ISOLATION_PROCESS)
-            return belt_node_error(err, belt_node_get(node, needs[i].name),
-                                   "'%s' of processor holds for workers only: add isolation: "
-                                   "process",
-                                   needs[i].name);
-    if (w->restart_backoff <= w->restart_backoff_max)
-        return 0;
-    const struct belt_node *at = belt_node_get(node, "restart_backoff");
-    return belt_node_error(err, at ? at : belt_node_get(node, "restart_backoff_max"),
-                           "'restart_backoff' of processor is longer than restart_backoff_max");
-}
-
-static int add_processor(struct belt_builder *b, const struct belt_node **steps,
-                         struct belt_error *err)
-{
-    const struct belt_node *node;
-    struct processor_conf conf = { 0 };
-    int rc = take_one(b, "processor", "processors", false, &node, err);
-    if (rc < 0)
-        return rc;
-    struct belt_settings_in in = {
-        .table = processor_settings, .node = node, .at = b->root, .what = "processor"
-    };
-    rc = belt_settings_read(&in, &conf, b->tree, err);
-    if (rc == 0)
-        rc = check_isolation(&conf, node, err);
-    b->spec->processor_instances = (uint32_t)conf.concurrency;
-    b->spec->isolation = conf.isolation;
-    b->spec->workers = conf.workers;
-    b->spec->blocking = conf.blocking;
-    *steps = conf.steps;
-    return rc;
-}
-
-/* After the batchers, whose names a step may use. */
-static int add_steps(struct belt_builder *b, const struct belt_node *list, struct belt_error *err)
-{
-    struct belt_spec *spec = b->spec;
-    if (list && belt_node_kind(list) != BELT_NODE_LIST)
-        return belt_node_error(err, list, "steps is a list: - split: { ... }");
-    size_t count = list ? belt_node_count(list) : 0;
-    if (count > BELT_STEPS)
-        return belt_node_error(err, list, "more than %d steps", BELT_STEPS);
-    for (size_t i = 0; i < count; i++) {
-        char path[64];
-        snprintf(path, sizeof path, "processor.steps.%zu", i);
-        struct belt_use *use = &spec->steps[spec->steps_used++];
-        int rc = belt_use_part(b, use, BELT_STEP, belt_node_at(list, i), path, no_keys, err);
-        if (rc == 0)
-            rc = belt_use_prepare(b, use, spec->columns, &spec->columns_used, true, err);
-        if (rc < 0)
-            return rc;
-    }
     return 0;
 }
 
@@ -341,13 +181,13 @@ int belt_spec_new(struct belt_spec **out, struct belt_tree *tree,
     if (rc == 0)
         rc = add_placement(&b, err);
     if (rc == 0)
-        rc = add_processor(&b, &steps, err);
+        rc = belt_spec_add_processor(&b, &steps, err);
     if (rc == 0)
-        rc = add_source(&b, err);
+        rc = belt_spec_add_source(&b, err);
     if (rc == 0)
         rc = belt_spec_name_batchers(&b, err);
     if (rc == 0)
-        rc = add_steps(&b, steps, err);
+        rc = belt_spec_add_steps(&b, steps, err);
     if (rc == 0)
         rc = belt_spec_add_batchers(&b, err);
     if (rc < 0) {

@@ -87,7 +87,7 @@ int belt_spec_new(struct belt_spec **out, struct belt_tree *tree,
                   const struct belt_registry *registry, struct belt_error *err);
 void belt_spec_free(struct belt_spec *spec);
 
-/* ---- the pieces (spec.c, spec_batchers.c) ----------------------------------- */
+/* ---- the pieces (spec*.c) ---------------------------------------------------- */
 
 struct belt_builder {
     struct belt_spec *spec;
@@ -96,6 +96,10 @@ struct belt_builder {
     const struct belt_node *root;
 };
 
+/* `source: {...}` or `sources: { name: {...} }`; one of them, and one entry. */
+int belt_spec_take_one(struct belt_builder *b, const char *singular, const char *plural,
+                       bool required, const struct belt_node **out, struct belt_error *err);
+extern const char *const belt_no_keys[];
 /* Finds the part, makes its conf and reads its settings. `also`: keys read by others. */
 int belt_use_part(struct belt_builder *b, struct belt_use *use, enum belt_part_kind kind,
                   const struct belt_node *node, const char *path, const char *const *also,
@@ -103,6 +107,13 @@ int belt_use_part(struct belt_builder *b, struct belt_use *use, enum belt_part_k
 /* Runs the part's prepare() with these columns. */
 int belt_use_prepare(struct belt_builder *b, struct belt_use *use, struct belt_column_info *columns,
                      int *columns_used, bool batchers, struct belt_error *err);
+/* The processor first: the source has nothing that it would need. */
+int belt_spec_add_processor(struct belt_builder *b, const struct belt_node **steps,
+                            struct belt_error *err);
+int belt_spec_add_source(struct belt_builder *b, struct belt_error *err);
+/* After the batchers, whose names a step may use. */
+int belt_spec_add_steps(struct belt_builder *b, const struct belt_node *list,
+                        struct belt_error *err);
 /* The names of all batchers, before the steps that may use them. */
 int belt_spec_name_batchers(struct belt_builder *b, struct belt_error *err);
 /* Everything else about them, after the steps whose fields they use. */

@@ -68,11 +68,10 @@ void belt_batch_done(struct belt_batch *batch, int code, const char *reason)
         const struct belt_run *run_of = &open->runs[r];
         if (!run_of->mask)
             continue;
-        struct belt_ledger *ledger = belt_run_ledger(run, run_of->word);
         if (failed)
-            belt_ledger_fail(ledger, BELT_RUN_WORD(run_of->word), run_of->mask);
+            belt_run_settle_failed(run, run_of->word, run_of->mask);
         else
-            belt_ledger_settle(ledger, BELT_RUN_WORD(run_of->word), run_of->mask);
+            belt_run_settle(run, run_of->word, run_of->mask);
     }
     belt_batches_give_back(b->batches, open);
     for (uint32_t s = 0; s < run->sources_used; s++)
