@@ -30,7 +30,8 @@ endif()
 # belt-bench: the pipelines.
 pkg_check_modules(BENCHMARK IMPORTED_TARGET benchmark)
 if(BENCHMARK_FOUND)
-    add_executable(belt-bench bench/main.cc bench/pipeline.cc bench/calibrate.cc)
+    add_executable(belt-bench bench/main.cc bench/pipeline.cc bench/histogram.cc
+                   bench/calibrate.cc)
     set_target_properties(belt-bench PROPERTIES CXX_EXTENSIONS ON)
     target_include_directories(belt-bench PRIVATE ${BELT_BUILD_INCLUDE})
     target_link_libraries(belt-bench PRIVATE beltway_static PkgConfig::BENCHMARK)
