@@ -23,8 +23,7 @@
 #define PARTIAL_SLOTS 4
 #define FUSED_FRAMES 2
 #define LINK_FRAMES 64
-#define LINK_SLABS 6            /* more slabs for a source that feeds other lanes */
-#define LEDGER_WORDS (1u << 16) /* 4 M messages unsettled per source, 1 MiB */
+#define LINK_SLABS 6 /* more slabs for a source that feeds other lanes */
 #define RESULT_SLOTS 4
 #define MOST_IN_FLIGHT 16
 #define MOST_KEYS 16384
@@ -180,23 +179,25 @@ static void link_rows(struct belt_engine_run *run, struct belt_chain_stage *chai
 
 static void carve_source(struct belt_engine_run *run, struct belt_source_stage *s)
 {
-    const struct belt_spec *spec = run->spec;
-    bool paired = run->sources_used == run->chains_used;
+    const struct belt_source_spec *spec = s->spec;
+    bool paired = !run->plan->pooled && run->sources_used == run->chains_used;
     bool fused = paired && is_fused(run, s->stage.lane == run->chains[s->stage.index].stage.lane);
     s->in = (struct belt_instance){ .size = sizeof s->in,
-                                    .index = s->stage.index,
-                                    .count = run->sources_used,
-                                    .stage = "source",
+                                    .index = s->number,
+                                    .count = run->plan->source_instances[spec - run->spec->sources],
+                                    .stage = spec->path,
                                     .slab = spec->slab,
                                     .header = "",
-                                    .backend = spec->placement.backend };
+                                    .backend = run->spec->placement.backend };
     s->in.slabs = spec->slabs ? spec->slabs + (fused ? 0 : LINK_SLABS) : 0;
     uint64_t arena = (uint64_t)s->in.slabs * s->in.slab;
     char *memory = carve(run, arena + 2 * 4096, 4096);
     s->in.arena = memory ? memory + 4096 : NULL;
-    s->ledger.mask = LEDGER_WORDS - 1;
-    s->ledger.done = carve(run, LEDGER_WORDS * sizeof(uint64_t), 4096);
-    s->ledger.failed = carve(run, LEDGER_WORDS * sizeof(uint64_t), 4096);
+    uint64_t words = spec->window / 64, room = belt_ledger_words(words);
+    s->ledger.words = words;
+    s->ledger.mask = room - 1;
+    s->ledger.done = carve(run, room * sizeof(uint64_t), 4096);
+    s->ledger.failed = carve(run, room * sizeof(uint64_t), 4096);
     int node = run->plan->place->lanes[s->stage.lane->index].node;
     if (memory)
         belt_bind_memory(run->plan->topology, memory, arena, node);
@@ -275,31 +276,35 @@ static void *need(void *memory, bool *ok)
 
 static void place_stage(struct belt_engine_run *run, struct belt_stage *stage,
                         const struct belt_stage_kind *kind, uint32_t in_plan, const char *name,
-                        uint32_t index)
+                        uint32_t number)
 {
     stage->kind = kind;
-    stage->index = index;
+    stage->index = number;
     stage->run = run;
-    stage->lane = lane_of(run, in_plan, index);
-    snprintf(stage->name, sizeof stage->name, "%.64s.%u", name, index);
+    stage->lane = lane_of(run, in_plan, number);
+    snprintf(stage->name, sizeof stage->name, "%.74s.%u", name, number);
 }
 
-static bool make_source(struct belt_engine_run *run, uint32_t index)
+static bool make_source(struct belt_engine_run *run, uint32_t of, uint32_t number)
 {
+    uint32_t index = belt_plan_source(run->plan, of, number);
     struct belt_source_stage *s = &run->sources[index];
-    const struct belt_part *part = run->spec->source.part;
+    s->spec = &run->spec->sources[of];
+    s->number = number;
+    const struct belt_part *part = s->spec->use.part;
     bool ok = true, paired = run->sources_used == run->chains_used;
     s->part = (const struct belt_source *)(const void *)part;
     s->state = need(calloc(1, part->state_size + 1), &ok);
     s->feeds_used = paired || run->plan->pooled ? 1 : run->chains_used;
     s->feeds = need(calloc(s->feeds_used, sizeof *s->feeds), &ok);
-    uint32_t slabs = run->spec->slabs + LINK_SLABS;
+    uint32_t slabs = s->spec->slabs + LINK_SLABS;
     s->slab_frames = need(calloc(slabs, sizeof *s->slab_frames), &ok);
     s->slab_closed = need(calloc(slabs, sizeof *s->slab_closed), &ok);
     uint32_t readers = run->plan->pooled ? run->chains_used : 1;
     for (uint32_t f = 0; ok && f < s->feeds_used; f++)
         s->feeds[f].readers = need(calloc(readers, sizeof *s->feeds[f].readers), &ok);
-    place_stage(run, &s->stage, &belt_source_kind, BELT_PLAN_SOURCE, "source", index);
+    place_stage(run, &s->stage, &belt_source_kind, of, s->spec->path, number);
+    s->stage.index = index;
     return ok;
 }
 
@@ -332,7 +337,8 @@ static bool make_chain(struct belt_engine_run *run, uint32_t index)
     chain->outlets = need(calloc((size_t)run->batchers_used + 1, sizeof *chain->outlets), &ok);
     for (int o = 0; ok && o < run->batchers_used; o++)
         ok = make_outlet(run, &chain->outlets[o], o);
-    place_stage(run, &chain->stage, &belt_chain_kind, BELT_PLAN_PROCESSOR, "processor", index);
+    place_stage(run, &chain->stage, &belt_chain_kind, run->plan->first_processor, "processor",
+                index);
     return ok;
 }
 
@@ -354,8 +360,8 @@ static bool make_batcher(struct belt_engine_run *run, int o, uint32_t index)
                                     .header = spec->header,
                                     .header_size = (uint32_t)spec->header_size,
                                     .backend = run->spec->placement.backend };
-    place_stage(run, &b->stage, &belt_batcher_kind, (uint32_t)(BELT_PLAN_BATCHERS + o), spec->path,
-                index);
+    place_stage(run, &b->stage, &belt_batcher_kind, run->plan->first_batcher + (uint32_t)o,
+                spec->path, index);
     return ok;
 }
 
@@ -365,8 +371,9 @@ static bool make_stages(struct belt_engine_run *run)
     run->sources = need(calloc(run->sources_used, sizeof *run->sources), &ok);
     run->chains = need(calloc(run->chains_used, sizeof *run->chains), &ok);
     run->pool.free = need(calloc(run->sources_used, sizeof *run->pool.free), &ok);
-    for (uint32_t i = 0; ok && i < run->sources_used; i++)
-        ok = make_source(run, i);
+    for (uint32_t s = 0; s < run->plan->first_processor; s++)
+        for (uint32_t i = 0; ok && i < run->plan->source_instances[s]; i++)
+            ok = make_source(run, s, i);
     for (uint32_t i = 0; ok && i < run->chains_used; i++)
         ok = make_chain(run, i);
     for (int o = 0; ok && o < run->batchers_used; o++) {
@@ -428,11 +435,12 @@ static int make_contents(struct belt_engine_run *run, struct belt_error *err)
 
 static struct belt_stage *stage_at(struct belt_engine_run *run, struct belt_place_item item)
 {
-    if (item.stage == BELT_PLAN_SOURCE)
-        return &run->sources[item.instance].stage;
-    if (item.stage == BELT_PLAN_PROCESSOR)
+    const struct belt_plan *plan = run->plan;
+    if (item.stage < plan->first_processor)
+        return &run->sources[belt_plan_source(plan, item.stage, item.instance)].stage;
+    if (item.stage < plan->first_batcher)
         return &run->chains[item.instance].stage;
-    return &run->batchers[item.stage - BELT_PLAN_BATCHERS][item.instance].stage;
+    return &run->batchers[item.stage - plan->first_batcher][item.instance].stage;
 }
 
 static int make_lanes(struct belt_engine_run *run, struct belt_error *err)

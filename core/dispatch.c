@@ -82,6 +82,7 @@ static void remember_failure(struct belt_chain_stage *chain, uint32_t i)
     struct belt_failure_seen *seen = &chain->failures[chain->failures_used++];
     seen->chunk = frame->chunk;
     seen->file = frame->file;
+    seen->source = BELT_RUN_SOURCE(frame->word);
     seen->place = belt_input_place(frame, i);
     memcpy(seen->reason, chain->engine.reasons[i], BELT_REASON);
 }
@@ -130,10 +131,9 @@ static struct belt_view failed_view(struct belt_chain_stage *chain)
 {
     struct belt_engine *engine = &chain->engine;
     const struct belt_input_frame *frame = chain->frame;
-    const struct belt_source *source =
-        (const struct belt_source *)(const void *)chain->stage.run->spec->source.part;
-    const char *file =
-        source->name ? source->name(chain->stage.run->spec->source.conf, frame->file) : "";
+    const struct belt_use *use = &belt_run_source(chain->stage.run, frame->word)->use;
+    const struct belt_source *source = (const struct belt_source *)(const void *)use->part;
+    const char *file = source->name ? source->name(use->conf, frame->file) : "";
     struct belt_span *reasons = chain->failed_spans, *files = reasons + BELT_FRAME;
     uint32_t file_size = (uint32_t)strlen(file);
     for (uint32_t w = 0; w < BELT_WORDS; w++)

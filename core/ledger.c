@@ -7,7 +7,7 @@
 
 uint64_t belt_ledger_room(const struct belt_ledger *ledger)
 {
-    return ledger->mask + 1 - (ledger->next - ledger->low);
+    return ledger->words - (ledger->next - ledger->low);
 }
 
 uint64_t belt_ledger_issue(struct belt_ledger *ledger, uint32_t count)

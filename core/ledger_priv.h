@@ -21,7 +21,7 @@
 
 struct belt_ledger {
     uint64_t *done, *failed; /* [words], word w of the sequence at w & mask */
-    uint64_t mask;
+    uint64_t words, mask;    /* the window; a power of two at least as large, less 1 */
     uint64_t next, low;      /* words issued; words below `low` are settled and free. Source only */
     uint64_t issued;         /* messages that got a ticket. Source only */
     uint64_t settled_failed; /* in the freed words. Source only */
@@ -46,6 +46,11 @@ static inline void belt_ledger_fail(struct belt_ledger *ledger, uint64_t word, u
 /* Words for `count` messages; the first one's number. Room must be there:
  * belt_ledger_room() >= words. */
 uint64_t belt_ledger_issue(struct belt_ledger *ledger, uint32_t count);
+/* Words of memory for a window of so many. */
+static inline uint64_t belt_ledger_words(uint64_t window)
+{
+    return window > 1 ? UINT64_C(1) << (64 - __builtin_clzll(window - 1)) : 1;
+}
 uint64_t belt_ledger_room(const struct belt_ledger *ledger);
 /* Frees what is settled in order. How many words. */
 uint64_t belt_ledger_free(struct belt_ledger *ledger);

@@ -32,7 +32,7 @@ static int read_pin(const struct belt_node *pin, size_t i, struct belt_place_pin
 }
 
 struct inputs {
-    struct belt_place_stage stages[2 + BELT_BATCHERS];
+    struct belt_place_stage stages[BELT_SOURCES + 1 + BELT_BATCHERS];
     struct belt_place_pin pins[PINS];
     char names[PINS][96];
     struct belt_cpus cpus;
@@ -78,29 +78,44 @@ static bool any_ordered(const struct belt_spec *spec)
     return false;
 }
 
+static int count_source(struct belt_plan *plan, const struct belt_spec *spec, int s, uint32_t usual,
+                        struct belt_error *err)
+{
+    const struct belt_source_spec *source = &spec->sources[s];
+    uint32_t instances = source->instances ? source->instances : usual;
+    if (source->use.limit && instances > source->use.limit) {
+        if (source->instances)
+            return belt_node_error(err, source->use.node, "%s concurrency: at most %u here",
+                                   source->path, source->use.limit);
+        instances = source->use.limit;
+    }
+    plan->source_instances[s] = instances;
+    return 0;
+}
+
 static int count_instances(struct belt_plan *plan, const struct belt_spec *spec,
                            const struct belt_cpus *cpus, struct belt_error *err)
 {
     uint32_t usual = plan->caller ? 1 : belt_place_concurrency(plan->topology, cpus);
     if (spec->placement.lanes && spec->placement.lanes < usual)
         usual = (uint32_t)spec->placement.lanes;
-    uint32_t sources = spec->source_instances, processors = spec->processor_instances;
-    if (!sources)
-        sources = processors ? processors : usual;
-    if (spec->source.limit && sources > spec->source.limit) {
-        if (spec->source_instances)
-            return belt_node_error(err, spec->source.node, "source concurrency: at most %u here",
-                                   spec->source.limit);
-        sources = spec->source.limit;
+    uint32_t sources = 0, processors = spec->processor_instances;
+    bool threads = spec->isolation == BELT_ISOLATION_THREAD, several = spec->sources_used > 1;
+    for (int s = 0; s < spec->sources_used; s++) {
+        int rc = count_source(plan, spec, s, processors ? processors : usual, err);
+        if (rc < 0)
+            return rc;
+        sources += plan->source_instances[s];
     }
     if (!processors)
-        processors = sources;
+        processors = several && threads ? usual : sources;
     if (sources > BELT_INSTANCES || processors > BELT_INSTANCES)
         return belt_error_config(err, "more than %d instances of a stage", BELT_INSTANCES);
     plan->sources = sources;
     plan->processors = processors;
-    plan->pooled =
-        sources != processors && !any_ordered(spec) && spec->isolation == BELT_ISOLATION_THREAD;
+    plan->first_processor = (uint32_t)spec->sources_used;
+    plan->first_batcher = plan->first_processor + 1;
+    plan->pooled = (several || sources != processors) && !any_ordered(spec) && threads;
     if (sources != processors && sources != 1 && !plan->pooled)
         return belt_error_config(err,
                                  "order: input and isolation: process want one source or as "
@@ -113,21 +128,23 @@ static int count_instances(struct belt_plan *plan, const struct belt_spec *spec,
 static void name_stages(struct inputs *x, const struct belt_plan *plan,
                         const struct belt_spec *spec)
 {
-    x->stages[BELT_PLAN_SOURCE] =
-        (struct belt_place_stage){ .name = "source", .instances = plan->sources, .chain = 1 };
-    x->stages[BELT_PLAN_PROCESSOR] =
+    for (int s = 0; s < spec->sources_used; s++)
+        x->stages[s] = (struct belt_place_stage){ .name = spec->sources[s].path,
+                                                  .instances = plan->source_instances[s],
+                                                  .chain = 1 };
+    x->stages[plan->first_processor] =
         (struct belt_place_stage){ .name = "processor",
                                    .instances = plan->processors,
                                    .chain = 1,
                                    .blocking = spec->blocking && !plan->caller };
     for (int i = 0; i < belt_spec_outlets(spec); i++)
-        x->stages[BELT_PLAN_BATCHERS + i] =
+        x->stages[plan->first_batcher + (uint32_t)i] =
             (struct belt_place_stage){ .name = spec->batchers[i].path,
                                        .instances = spec->batchers[i].instances,
                                        .light = true,
                                        .blocking = spec->batchers[i].blocking && !plan->caller };
     x->in.stages = x->stages;
-    x->in.stage_count = (uint32_t)(BELT_PLAN_BATCHERS + belt_spec_outlets(spec));
+    x->in.stage_count = plan->first_batcher + (uint32_t)belt_spec_outlets(spec);
 }
 
 int belt_plan_new(struct belt_plan **out, const struct belt_spec *spec, bool caller,

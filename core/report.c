@@ -11,20 +11,24 @@
 
 static void add_source(const struct belt_engine_run *run, struct belt_totals *t)
 {
-    const struct belt_source *part =
-        (const struct belt_source *)(const void *)run->spec->source.part;
     /* A1, pairs with R1 in belt_run_ready(): before, the states are not set up. */
     bool ready = belt_load_acquire32(&run->ready) != 0;
+    uint64_t of_part = 0; /* every instance tells the total of its part */
     for (uint32_t i = 0; i < run->sources_used; i++) {
         struct belt_source_stage *s = &run->sources[i];
         uint64_t total = 0;
-        if (part->progress && ready)
-            s->progress = part->progress(s->state, &total);
+        if (s->part->progress && ready)
+            s->progress = s->part->progress(s->state, &total);
         t->bytes_in += s->progress;
         if (total > s->progress_total)
             s->progress_total = total;
-        if (s->progress_total > t->bytes_total)
-            t->bytes_total = s->progress_total;
+        if (s->progress_total > of_part)
+            of_part = s->progress_total;
+        if (i + 1 == run->sources_used || s[1].spec != s->spec) {
+            bool known = of_part && (t->bytes_total || s->spec == run->spec->sources);
+            t->bytes_total = known ? t->bytes_total + of_part : 0;
+            of_part = 0;
+        }
         struct belt_ledger_counts c = belt_ledger_count(&s->ledger);
         t->failed += c.failed;
         t->unsettled += c.unsettled;
@@ -61,16 +65,19 @@ void belt_pipeline_totals(struct belt_pipeline *p, struct belt_totals *out)
 static int by_place(const void *a, const void *b)
 {
     const struct belt_failure_seen *x = a, *y = b;
+    if (x->source != y->source)
+        return x->source < y->source ? -1 : 1;
     if (x->chunk != y->chunk)
         return x->chunk < y->chunk ? -1 : 1;
     return x->place < y->place ? -1 : x->place > y->place;
 }
 
-static void put_where(const struct belt_spec *spec, const struct belt_failure_seen *seen, char *out,
+/* `use` is the source it came from. */
+static void put_where(const struct belt_use *use, const struct belt_failure_seen *seen, char *out,
                       size_t room)
 {
-    const struct belt_source *part = (const struct belt_source *)(const void *)spec->source.part;
-    if (!part->where || part->where(spec->source.conf, seen->file, seen->place, out, room) < 0)
+    const struct belt_source *part = (const struct belt_source *)(const void *)use->part;
+    if (!part->where || part->where(use->conf, seen->file, seen->place, out, room) < 0)
         snprintf(out, room, "record at %llu", (unsigned long long)seen->place);
 }
 
@@ -78,7 +85,7 @@ static void put_failure(const struct belt_spec *spec, const struct belt_failure_
                         struct belt_failure *out)
 {
     snprintf(out->reason, sizeof out->reason, "%s", seen->reason);
-    put_where(spec, seen, out->where, sizeof out->where);
+    put_where(&spec->sources[seen->source].use, seen, out->where, sizeof out->where);
 }
 
 void belt_run_place_error(struct belt_engine_run *run)
@@ -87,7 +94,7 @@ void belt_run_place_error(struct belt_engine_run *run)
     if (!run->error_placed)
         return;
     run->error_placed = false;
-    put_where(run->spec, &run->error_at, where, sizeof where);
+    put_where(&run->sources[run->error_at.source].spec->use, &run->error_at, where, sizeof where);
     int config = run->error.config;
     belt_error_set(&run->error, run->error.code, "%s; it was at %s", run->error.text, where);
     run->error.config = config;
@@ -101,8 +108,12 @@ size_t belt_pipeline_failures(struct belt_pipeline *p, struct belt_failure *out,
     struct belt_failure_seen *all = calloc(run->chains_used, sizeof run->chains->failures);
     size_t count = 0, used = 0;
     for (uint32_t c = 0; all && c < run->chains_used; c++)
-        for (uint32_t i = 0; i < run->chains[c].failures_used; i++)
-            all[count++] = run->chains[c].failures[i];
+        for (uint32_t i = 0; i < run->chains[c].failures_used; i++) {
+            all[count] = run->chains[c].failures[i];
+            all[count].source =
+                (uint32_t)(run->sources[all[count].source].spec - run->spec->sources);
+            count++;
+        }
     if (count)
         qsort(all, count, sizeof *all, by_place);
     for (; used < count && used < room; used++)
@@ -122,25 +133,26 @@ size_t belt_pipeline_failures(struct belt_pipeline *p, struct belt_failure *out,
 
 static const char *const waits[] = { "backoff", "spin", "yield", "block" };
 
-static void stage_name(const struct belt_spec *spec, struct belt_place_item item, char *out,
-                       size_t room)
+static void stage_name(const struct belt_plan *plan, const struct belt_spec *spec,
+                       struct belt_place_item item, char *out, size_t room)
 {
-    if (item.stage == BELT_PLAN_SOURCE)
-        snprintf(out, room, "source.%u (%s)", item.instance, spec->source.part->name);
-    else if (item.stage == BELT_PLAN_PROCESSOR)
+    if (item.stage < plan->first_processor)
+        snprintf(out, room, "%s.%u (%s)", spec->sources[item.stage].path, item.instance,
+                 spec->sources[item.stage].use.part->name);
+    else if (item.stage < plan->first_batcher)
         snprintf(out, room, "processor.%u", item.instance);
     else
-        snprintf(out, room, "%s.%u", spec->batchers[item.stage - BELT_PLAN_BATCHERS].path,
+        snprintf(out, room, "%s.%u", spec->batchers[item.stage - plan->first_batcher].path,
                  item.instance);
 }
 
-static void print_lane(const struct belt_spec *spec, const struct belt_place_lane *lane,
-                       uint32_t index, FILE *out)
+static void print_lane(const struct belt_plan *plan, const struct belt_spec *spec,
+                       const struct belt_place_lane *lane, uint32_t index, FILE *out)
 {
     fprintf(out, "%4u  %3d  %4d  ", index, lane->cpu, lane->node);
     for (uint32_t i = lane->item_count; i-- > 0;) {
         char name[160];
-        stage_name(spec, lane->items[i], name, sizeof name);
+        stage_name(plan, spec, lane->items[i], name, sizeof name);
         fprintf(out, "%s%s", i + 1 < lane->item_count ? " > " : "", name);
     }
     fprintf(out, "%s\n", lane->pinned ? "  (pinned by hand)" : "");
@@ -161,7 +173,7 @@ int belt_pipeline_print_plan(struct belt_pipeline *p, FILE *out, struct belt_err
             place->lane_count == 1 ? "" : "s", waits[place->wait]);
     fprintf(out, "lane  cpu  node  stages, as data flows\n");
     for (uint32_t l = 0; l < place->lane_count; l++)
-        print_lane(p->spec, &place->lanes[l], l, out);
+        print_lane(p->plan, p->spec, &place->lanes[l], l, out);
     fprintf(out, "memory: %s for edges, slabs, ledgers and open batches",
             belt_format_size(run->memory, memory));
     for (int o = 0; o < p->spec->batchers_used; o++)
@@ -180,7 +192,8 @@ const char *belt_pipeline_name(const struct belt_pipeline *p)
 /* What the source really uses; before it runs, what it was asked to. */
 static const char *means(const struct belt_pipeline *p)
 {
-    const struct belt_source *part = (const struct belt_source *)(const void *)p->spec->source.part;
+    const struct belt_use *use = &p->spec->sources[0].use;
+    const struct belt_source *part = (const struct belt_source *)(const void *)use->part;
     if (p->run && part->means && belt_load_acquire32(&p->run->ready))
         return part->means(p->run->sources[0].state);
     return p->spec->placement.backend;
@@ -188,9 +201,9 @@ static const char *means(const struct belt_pipeline *p)
 
 static bool is_fused(const struct belt_plan *plan)
 {
-    return plan->sources == plan->processors &&
-           belt_place_lane_of(plan->place, BELT_PLAN_SOURCE, 0) ==
-               belt_place_lane_of(plan->place, BELT_PLAN_PROCESSOR, 0);
+    return !plan->pooled && plan->sources == plan->processors &&
+           belt_place_lane_of(plan->place, 0, 0) ==
+               belt_place_lane_of(plan->place, plan->first_processor, 0);
 }
 
 const char *belt_pipeline_plan_line(struct belt_pipeline *p)

@@ -27,7 +27,9 @@ int belt_steps_open(struct belt_spec *spec, struct belt_error *err)
 
 int belt_run_open(struct belt_spec *spec, struct belt_error *err)
 {
-    int rc = open_use(&spec->source, err);
+    int rc = 0;
+    for (int s = 0; rc == 0 && s < spec->sources_used; s++)
+        rc = open_use(&spec->sources[s].use, err);
     /* In a worker otherwise: what a step opens belongs to those who use it. */
     if (rc == 0 && spec->isolation == BELT_ISOLATION_THREAD)
         rc = belt_steps_open(spec, err);

@@ -22,8 +22,10 @@ struct belt_zygote;
 struct belt_worker;
 
 struct belt_source_stage {
-    struct belt_stage stage;
+    struct belt_stage stage; /* its index counts over all sources */
+    const struct belt_source_spec *spec;
     const struct belt_source *part;
+    uint32_t number; /* among its source's instances */
     void *state;
     struct belt_instance in;
     struct belt_feed *feeds; /* [feeds_used]: chunk c goes to feed c % feeds_used */
@@ -52,7 +54,7 @@ struct belt_outlet {
 
 struct belt_failure_seen {
     uint64_t chunk, place;
-    uint32_t file;
+    uint32_t file, source; /* of this instance, counted over all sources */
     char reason[BELT_REASON];
 };
 
@@ -145,15 +147,22 @@ struct belt_engine_run {
 struct belt_plan {
     struct belt_topology *topology;
     struct belt_place *place;
-    uint32_t sources, processors;
+    uint32_t sources, processors;            /* instances in all */
+    uint32_t first_processor, first_batcher; /* index of the planner's stages, sources first */
+    uint32_t source_instances[BELT_SOURCES];
     bool pooled; /* sources and processors share one pool of frames */
     bool caller; /* no threads: belt_pipeline_turn */
 };
 int belt_plan_new(struct belt_plan **out, const struct belt_spec *spec, bool caller,
                   struct belt_error *err);
 void belt_plan_free(struct belt_plan *plan);
-/* Stages in the planner's order: source, processor, batchers, failed. */
-enum { BELT_PLAN_SOURCE, BELT_PLAN_PROCESSOR, BELT_PLAN_BATCHERS };
+/* Instance `number` of source `s`, counted over all sources. */
+static inline uint32_t belt_plan_source(const struct belt_plan *plan, uint32_t s, uint32_t number)
+{
+    for (uint32_t before = 0; before < s; before++)
+        number += plan->source_instances[before];
+    return number;
+}
 
 /* Everything made and wired, nothing opened or started (build.c). */
 /* open() of every part, sources first. */
@@ -191,6 +200,13 @@ static inline bool belt_run_aborting(const struct belt_engine_run *run)
 static inline bool belt_run_stopping(const struct belt_engine_run *run)
 {
     return belt_load_relaxed32(&run->stopping) != 0;
+}
+
+/* What the source that a ticket is from is told to be. */
+static inline const struct belt_source_spec *belt_run_source(const struct belt_engine_run *run,
+                                                             uint64_t word)
+{
+    return run->sources[BELT_RUN_SOURCE(word)].spec;
 }
 
 /* The ledger that a ticket belongs to. */

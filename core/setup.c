@@ -3,7 +3,7 @@
 
 #include "core/spec_priv.h"
 
-static bool is_name(const char *name)
+bool belt_is_name(const char *name)
 {
     if (*name < 'a' || *name > 'z')
         return false;
@@ -18,7 +18,7 @@ static const struct belt_node *place(const struct belt_setup *setup, const struc
 int belt_setup_add(struct belt_setup *setup, const struct belt_node *at, const char *name,
                    enum belt_type type, unsigned digits, struct belt_error *err)
 {
-    if (!is_name(name))
+    if (!belt_is_name(name))
         return belt_node_error(err, place(setup, at),
                                "'%s' is no name of a field: use a-z, 0-9 and _, a letter first",
                                name);
@@ -99,6 +99,10 @@ void belt_setup_limit(struct belt_setup *setup, uint32_t instances)
 
 void belt_setup_arena(struct belt_setup *setup, uint32_t slab, uint32_t slabs)
 {
-    setup->spec->slab = slab;
-    setup->spec->slabs = slabs;
+    if (!setup->source)
+        return;
+    setup->source->slab = slab;
+    setup->source->slabs = slabs;
+    if (slab > setup->spec->slab)
+        setup->spec->slab = slab;
 }

@@ -37,10 +37,19 @@ int belt_use_part(struct belt_builder *b, struct belt_use *use, enum belt_part_k
     return belt_settings_read(&in, use->conf, b->tree, err);
 }
 
+static struct belt_source_spec *source_of(struct belt_use *use)
+{
+    if (use->part->kind != BELT_SOURCE)
+        return NULL;
+    return (struct belt_source_spec *)(void *)((char *)use -
+                                               offsetof(struct belt_source_spec, use));
+}
+
 int belt_use_prepare(struct belt_builder *b, struct belt_use *use, struct belt_column_info *columns,
                      int *columns_used, bool batchers, struct belt_error *err)
 {
     struct belt_setup setup = { .spec = b->spec,
+                                .source = source_of(use),
                                 .node = use->node,
                                 .path = use->path,
                                 .limit = &use->limit,
@@ -183,7 +192,7 @@ int belt_spec_new(struct belt_spec **out, struct belt_tree *tree,
     if (rc == 0)
         rc = belt_spec_add_processor(&b, &steps, err);
     if (rc == 0)
-        rc = belt_spec_add_source(&b, err);
+        rc = belt_spec_add_sources(&b, err);
     if (rc == 0)
         rc = belt_spec_name_batchers(&b, err);
     if (rc == 0)
@@ -209,7 +218,8 @@ void belt_spec_free(struct belt_spec *spec)
 {
     if (!spec)
         return;
-    free_use(&spec->source);
+    for (int s = 0; s < spec->sources_used; s++)
+        free_use(&spec->sources[s].use);
     for (int s = 0; s < spec->steps_used; s++)
         free_use(&spec->steps[s]);
     for (int i = 0; i < BELT_BATCHERS; i++) {

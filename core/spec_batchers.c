@@ -46,12 +46,6 @@ static const char *const sink_also[] = { "format", NULL };
 
 /* ---- names ------------------------------------------------------------------ */
 
-static bool is_name(const char *name)
-{
-    return *name >= 'a' && *name <= 'z' &&
-           strspn(name, "abcdefghijklmnopqrstuvwxyz0123456789_") == strlen(name);
-}
-
 static int name_batcher(struct belt_builder *b, const struct belt_node *node, const char *name,
                         const char *path, struct belt_error *err)
 {
@@ -59,7 +53,7 @@ static int name_batcher(struct belt_builder *b, const struct belt_node *node, co
     if (spec->batchers_used == BELT_BATCHERS - 1)
         return belt_node_error(err, node, "more than %d batchers", BELT_BATCHERS - 1);
     struct belt_batcher_spec *batcher = &spec->batchers[spec->batchers_used];
-    if (!is_name(name) || strlen(name) >= sizeof batcher->name)
+    if (!belt_is_name(name) || strlen(name) >= sizeof batcher->name)
         return belt_node_error(err, node,
                                "'%s' is no name of a batcher: use a-z, 0-9 and _, a "
                                "letter first",
@@ -166,6 +160,21 @@ static int add_format(struct belt_builder *b, struct belt_batcher_spec *batcher,
     return 0;
 }
 
+/* Between sources there is no order to keep. */
+static int set_order(const struct belt_spec *spec, struct belt_batcher_spec *batcher, bool ordered,
+                     struct belt_error *err)
+{
+    const struct belt_node *asked = belt_node_get(batcher->node, "order");
+    bool several = spec->sources_used > 1;
+    batcher->ordered = ordered && !several;
+    if (!several || !ordered || !asked)
+        return 0;
+    return belt_node_error(err, asked,
+                           "%s: order: input has no meaning with %d sources, whose messages have "
+                           "no order among each other: order: any",
+                           batcher->path, spec->sources_used);
+}
+
 /* What every batcher has; `columns` are those of the messages it is sent. */
 static int add_batcher(struct belt_builder *b, struct belt_batcher_spec *batcher,
                        const char *format, struct belt_error *err)
@@ -192,7 +201,9 @@ static int add_batcher(struct belt_builder *b, struct belt_batcher_spec *batcher
     batcher->timeout = conf.timeout ? conf.timeout : UINT64_MAX;
     batcher->memory = conf.memory;
     batcher->instances = (uint32_t)conf.concurrency;
-    batcher->ordered = conf.order == 0;
+    rc = set_order(b->spec, batcher, conf.order == 0, err);
+    if (rc < 0)
+        return rc;
     batcher->blocking = conf.blocking;
     char path[128];
     snprintf(path, sizeof path, "%s.sink", batcher->path);

@@ -8,6 +8,7 @@
 #include "core/tree_priv.h"
 
 #define BELT_STEPS 32
+#define BELT_SOURCES 16
 #define BELT_BATCHERS 16 /* the `failed` one included */
 #define BELT_HEADER 4096 /* bytes of a format's header */
 
@@ -21,6 +22,16 @@ struct belt_use {
     const struct belt_node *node;
     char path[96];
     uint32_t limit; /* most instances that the part allows; 0: any */
+};
+
+/* One entry of `sources`, or the single `source`, whose name and path are "source". */
+struct belt_source_spec {
+    char name[64];
+    char path[96]; /* "sources.a" */
+    struct belt_use use;
+    uint32_t instances;   /* 0: as the planner likes */
+    uint32_t slab, slabs; /* its arena, per instance */
+    uint64_t window;      /* messages unsettled at a time, per instance */
 };
 
 struct belt_batcher_spec {
@@ -58,9 +69,10 @@ struct belt_worker_conf {
 
 struct belt_spec {
     char name[64];
-    struct belt_use source;
-    uint32_t source_instances, processor_instances; /* 0: as the planner likes */
-    uint32_t slab, slabs;                           /* the source's arena, per instance */
+    struct belt_source_spec sources[BELT_SOURCES];
+    int sources_used;
+    uint32_t slab;                /* the largest of all sources */
+    uint32_t processor_instances; /* 0: as the planner likes */
     struct belt_use steps[BELT_STEPS];
     int steps_used;
     struct belt_column_info columns[BELT_COLUMNS];
@@ -110,7 +122,7 @@ int belt_use_prepare(struct belt_builder *b, struct belt_use *use, struct belt_c
 /* The processor first: the source has nothing that it would need. */
 int belt_spec_add_processor(struct belt_builder *b, const struct belt_node **steps,
                             struct belt_error *err);
-int belt_spec_add_source(struct belt_builder *b, struct belt_error *err);
+int belt_spec_add_sources(struct belt_builder *b, struct belt_error *err);
 /* After the batchers, whose names a step may use. */
 int belt_spec_add_steps(struct belt_builder *b, const struct belt_node *list,
                         struct belt_error *err);
@@ -139,11 +151,15 @@ int belt_registry_pick(const struct belt_registry *registry, enum belt_part_kind
 
 /* ---- the chain as prepare() sees it (setup.c) ------------------------------- */
 
+/* [a-z][a-z0-9_]*: names of fields, sources, processors, batchers. */
+bool belt_is_name(const char *name);
+
 struct belt_setup {
     struct belt_spec *spec;
     const struct belt_node *node;
     const char *path;
     uint32_t *limit;
+    struct belt_source_spec *source;  /* whose arena may be asked for; NULL: none */
     struct belt_column_info *columns; /* of the messages at this point */
     int *columns_used;
     bool batchers; /* whether batchers may be named here */

@@ -109,8 +109,9 @@ static enum belt_turn worker_failed(struct belt_chain_stage *chain, struct belt_
     bool known = frame && i < frame->count;
     struct belt_failure_seen seen = { 0 };
     if (known)
-        seen =
-            (struct belt_failure_seen){ .file = frame->file, .place = belt_input_place(frame, i) };
+        seen = (struct belt_failure_seen){ .file = frame->file,
+                                           .source = BELT_RUN_SOURCE(frame->word),
+                                           .place = belt_input_place(frame, i) };
     belt_run_fail_at(chain->stage.run, err, known ? &seen : NULL);
     return BELT_TURN_FAILED;
 }

@@ -13,14 +13,14 @@ static struct belt_source_stage *source_of(struct belt_stage *stage)
 static int source_init(struct belt_stage *stage, struct belt_error *err)
 {
     struct belt_source_stage *s = source_of(stage);
-    const struct belt_use *use = &stage->run->spec->source;
+    const struct belt_use *use = &s->spec->use;
     return use->part->init ? use->part->init(s->state, use->conf, &s->in, err) : 0;
 }
 
 static void source_fini(struct belt_stage *stage)
 {
     struct belt_source_stage *s = source_of(stage);
-    const struct belt_use *use = &stage->run->spec->source;
+    const struct belt_use *use = &s->spec->use;
     if (use->part->fini)
         use->part->fini(s->state, use->conf);
 }

@@ -23,10 +23,11 @@ int belt_total_take(struct belt_batcher_stage *b, struct belt_row_in *in,
 static bool may_emit(const struct belt_batcher_stage *b)
 {
     const struct belt_engine_run *run = b->stage.run;
-    const struct belt_source *source =
-        (const struct belt_source *)(const void *)run->spec->source.part;
+    bool rewinds = true;
+    for (uint32_t s = 0; s < run->sources_used; s++)
+        rewinds &= run->sources[s].part->rewinds;
     bool complete = !belt_load_relaxed32(&run->incomplete);
-    return complete || belt_agg_every(b->spec->aggregate) || !source->rewinds;
+    return complete || belt_agg_every(b->spec->aggregate) || !rewinds;
 }
 
 bool belt_total_due(struct belt_batcher_stage *b, bool ended)

@@ -43,7 +43,8 @@ UNUSED static int io_read(struct io_part *p, const struct belt_part *part, const
                                    .what = part->name,
                                    .scalar = part->scalar };
     p->setup = (struct belt_setup){ .spec = p->spec,
-                                    .limit = &p->spec->source.limit,
+                                    .source = &p->spec->sources[0],
+                                    .limit = &p->spec->sources[0].use.limit,
                                     .node = node,
                                     .path = part->name,
                                     .columns = p->spec->columns,

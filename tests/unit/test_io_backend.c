@@ -212,15 +212,15 @@ Test(io_backend, counter_gives_each_number_once_over_instances)
     char *arenas[2];
     cr_assert_eq(io_read(&part, &belt_source_counter.part, "{ count: 200001 }"), 0);
     cr_assert_eq(io_prepare(&part), 0);
-    size_t size = (size_t)part.spec->slab * part.spec->slabs;
+    size_t size = (size_t)part.spec->sources[0].slab * part.spec->sources[0].slabs;
     for (uint32_t i = 0; i < 2; i++) {
         arenas[i] = malloc(size);
         struct belt_instance in = { .size = sizeof in,
                                     .arena = arenas[i],
                                     .index = i,
                                     .count = 2,
-                                    .slab = part.spec->slab,
-                                    .slabs = part.spec->slabs };
+                                    .slab = part.spec->sources[0].slab,
+                                    .slabs = part.spec->sources[0].slabs };
         states[i] = calloc(1, belt_source_counter.part.state_size);
         cr_assert_eq(belt_source_counter.part.init(states[i], part.conf, &in, NULL), 0);
     }

@@ -12,7 +12,8 @@ static struct belt_ledger ledger_new(void)
 {
     memset(done, 0, sizeof done);
     memset(failed, 0, sizeof failed);
-    return (struct belt_ledger){ .done = done, .failed = failed, .mask = WORDS - 1 };
+    return (
+        struct belt_ledger){ .done = done, .failed = failed, .words = WORDS, .mask = WORDS - 1 };
 }
 
 Test(ledger, begins_with_all_of_its_window_free)

@@ -42,8 +42,8 @@ static int begin(struct run *r, int instances, const char *backend, const char *
         return r->part.err.code;
     if (belt_source_file.part.open(r->part.conf, err) < 0)
         return err->code;
-    const struct belt_spec *spec = r->part.spec;
-    r->count = spec->source.limit ? (int)spec->source.limit : instances;
+    const struct belt_source_spec *spec = &r->part.spec->sources[0];
+    r->count = spec->use.limit ? (int)spec->use.limit : instances;
     r->got = calloc(RECORDS, sizeof *r->got);
     for (int i = 0; i < r->count; i++) {
         size_t size = (size_t)spec->slab * spec->slabs + 2 * 4096;
