@@ -1,6 +1,7 @@
 # tests/unit/test_X.c    one Criterion program each; other files there are shared by all
 # tests/stress/X.c       one plain program each: what Criterion cannot hold
 # tests/proofs, step     cmake/proofs.cmake, cmake/step.cmake
+# tests/conformance      cmake/conformance.cmake
 # tests/cli/*.sh         scripts; lib*.sh are shared by them
 # tests/*.sh             rules of the tree
 set(BELT_TEST_ENV "SOURCE_DIR=${PROJECT_SOURCE_DIR};BUILD_DIR=${PROJECT_BINARY_DIR}"
@@ -47,6 +48,8 @@ foreach(source ${sources})
     target_link_libraries(${name} PRIVATE PkgConfig::CRITERION)
     belt_test(unit/${name} unit 120 ${name})
 endforeach()
+
+include(cmake/conformance.cmake)
 
 file(GLOB scripts CONFIGURE_DEPENDS tests/cli/*.sh)
 list(FILTER scripts EXCLUDE REGEX "/lib[^/]*$")

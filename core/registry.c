@@ -51,6 +51,21 @@ void belt_registry_free(struct belt_registry *registry)
     free(registry);
 }
 
+/* What a part of its kind cannot do without; NULL: it has all of it. */
+static const char *lacks(const struct belt_part *part)
+{
+    const void *whole = part;
+    const struct belt_step *step = whole;
+    const struct belt_format *format = whole;
+    switch (part->kind) {
+    case BELT_SOURCE: return ((const struct belt_source *)whole)->fill ? NULL : "fill";
+    case BELT_STEP: return step->frame || step->message ? NULL : "frame or message";
+    case BELT_SINK: return ((const struct belt_sink *)whole)->batch ? NULL : "batch";
+    case BELT_FORMAT: return format->bound && format->row ? NULL : "bound and row";
+    }
+    return NULL;
+}
+
 int belt_registry_add(struct belt_registry *registry, const struct belt_part *part,
                       struct belt_error *err)
 {
@@ -61,6 +76,9 @@ int belt_registry_add(struct belt_registry *registry, const struct belt_part *pa
                                  part->name, part->abi, BELT_ABI);
     if (part->kind < BELT_SOURCE || part->kind > BELT_FORMAT)
         return belt_error_config(err, "part %s has no kind that is known here", part->name);
+    if (lacks(part))
+        return belt_error_config(err, "%s %s has no function %s", kind_names[part->kind],
+                                 part->name, lacks(part));
     if (belt_registry_find(registry, part->kind, part->name))
         return belt_error_config(err, "there is a %s named %s already: give yours another name",
                                  kind_names[part->kind], part->name);

@@ -1,0 +1,11 @@
+# tests/conformance/X.c    one Criterion program each: Broadway's behaviours by number
+#                          (dev.d/conformance makes the table of them)
+file(GLOB sources CONFIGURE_DEPENDS tests/conformance/*.c)
+add_custom_target(conformance_programs)
+foreach(source ${sources})
+    get_filename_component(name ${source} NAME_WE)
+    belt_test_program(conformance_${name} ${source})
+    target_link_libraries(conformance_${name} PRIVATE PkgConfig::CRITERION)
+    add_dependencies(conformance_programs conformance_${name})
+    belt_test(conformance/${name} conformance 120 conformance_${name})
+endforeach()

@@ -1,0 +1,77 @@
+/* Batch processor: B081 to B085. Here it is the batcher's sink. */
+#include "tests/conformance/conformance.h"
+
+/* Refuses a batch that holds "bad". */
+static int refuse_bad(void *state, struct belt_batch *batch, struct belt_error *err)
+{
+    (void)state;
+    for (uint32_t i = 0; i < batch->count; i++)
+        if (batch->bytes[batch->spans[i].at] == 'b')
+            return belt_error_set(err, -EINVAL, "row %u is bad", i);
+    return 0;
+}
+
+static const struct belt_sink picky = {
+    .part = { .abi = BELT_ABI, .kind = BELT_SINK, .name = "picky", .help = "refuses bad" },
+    .batch = refuse_bad,
+};
+
+/* Settled 64 at a time by one write per word of a source's ledger, whatever the outcomes. */
+Test(conformance, B081_ack_grouping)
+{
+    struct belt_pipeline *p = pipeline_with(&picky.part, "source: { say: 'a,c,bad,d,e,f' }\n"
+                                                         "batcher: { size: 2, sink: picky }\n");
+    expect_end(p);
+    expect_totals(p, 4, 2);
+    belt_pipeline_free(p);
+}
+
+/* A callback that returns an error: all of its batch fails with it, the next batch goes on. */
+Test(conformance, B082_raise)
+{
+    struct belt_pipeline *p = pipeline_with(&picky.part, "source: { say: 'a,bad,c,d' }\n"
+                                                         "batcher: { size: 2, sink: picky }\n");
+    expect_end(p);
+    expect_totals(p, 2, 2);
+    expect_failure(p, "row 1 is bad");
+    belt_pipeline_free(p);
+}
+
+/* ---- the sink as who acknowledges ------------------------------------------------------- */
+
+static struct belt_batch *lent[8];
+static int lent_used;
+
+static int lend(void *state, struct belt_batch *batch, struct belt_error *err)
+{
+    (void)state, (void)err;
+    lent[lent_used++] = batch;
+    return BELT_PENDING;
+}
+
+static int give_back(void *state)
+{
+    (void)state;
+    if (!lent_used)
+        return 0;
+    struct belt_batch *batch = lent[--lent_used];
+    belt_batch_done(batch, batch->bytes[0] == 'b' ? -EIO : 0, "not taken after all");
+    return 1;
+}
+
+static const struct belt_sink lender = {
+    .part = { .abi = BELT_ABI, .kind = BELT_SINK, .name = "lender", .help = "answers later" },
+    .batch = lend,
+    .poll = give_back,
+};
+
+/* An answer that comes later and is an error costs its own batch only. */
+Test(conformance, B084_bad_acker)
+{
+    struct belt_pipeline *p = pipeline_with(&lender.part, "source: { say: 'a,bad,c' }\n"
+                                                          "batcher: { size: 1, sink: lender }\n");
+    expect_end(p);
+    expect_totals(p, 2, 1);
+    expect_failure(p, "not taken after all");
+    belt_pipeline_free(p);
+}
