@@ -25,6 +25,7 @@
 #define LINK_FRAMES 64
 #define LINK_SLABS 6 /* more slabs for a source that feeds other lanes */
 #define RESULT_SLOTS 4
+#define JOINS 4096 /* 128 K messages of two children unsettled per processor, 3 MiB */
 #define MOST_IN_FLIGHT 16
 #define MOST_KEYS 16384
 
@@ -211,6 +212,11 @@ static void carve_chain(struct belt_engine_run *run, struct belt_chain_stage *ch
     char *memory = carve(run, size, 4096);
     chain->failed_spans = carve(run, 2 * BELT_FRAME * sizeof(struct belt_span), 64);
     chain->failed_places = carve(run, BELT_FRAME * sizeof(int64_t), 64);
+    chain->tickets = carve(run, BELT_FRAME * sizeof(struct belt_ticket), 64);
+    if (spec->batchers_used > 1) {
+        chain->joins.count = JOINS;
+        chain->joins.at = carve(run, JOINS * sizeof(struct belt_join), 4096);
+    }
     int node = run->plan->place->lanes[chain->stage.lane->index].node;
     if (!memory)
         return;
@@ -324,6 +330,7 @@ static bool make_chain(struct belt_engine_run *run, uint32_t index)
     struct belt_chain_stage *chain = &run->chains[index];
     const struct belt_spec *spec = run->spec;
     bool ok = true;
+    chain->number = chain->joins.number = index;
     chain->intake.writers = need(calloc(run->sources_used, sizeof(void *)), &ok);
     chain->intake.free = need(calloc(run->sources_used, sizeof(struct belt_tx)), &ok);
     for (int s = 0; s < spec->steps_used; s++)

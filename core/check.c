@@ -6,10 +6,12 @@
 
 #include "core/pipeline_priv.h"
 
-/* Per source: a bit for every sequence of the window that was found somewhere. */
+/* A bit for every unsettled thing that was found somewhere: per source for every
+ * sequence of the window, per processor for every child of its joins. */
 struct finds {
     const struct belt_engine_run *run;
-    uint64_t **found; /* [sources][words of the window] */
+    uint64_t **found;  /* [sources][words of the window] */
+    uint64_t **joined; /* [chains][joins]; of a count: how many units */
     const char *broken;
     uint64_t word;
     uint64_t mask;
@@ -24,12 +26,40 @@ static void broken(struct finds *f, const char *rule, uint64_t word, uint64_t ma
     f->mask = mask;
 }
 
+static const struct belt_joins *joins_of(const struct finds *f, uint64_t word)
+{
+    return &f->run->chains[BELT_RUN_SOURCE(word) - BELT_RUN_JOINS].joins;
+}
+
+static void find_child(struct finds *f, const struct belt_run *run)
+{
+    const struct belt_joins *joins = joins_of(f, run->word);
+    uint64_t at = BELT_RUN_WORD(run->word);
+    uint64_t *seen = &f->joined[BELT_RUN_SOURCE(run->word) - BELT_RUN_JOINS][at];
+    const struct belt_join *join = &joins->at[at];
+    if (at >= joins->made || !join->left)
+        broken(f, "a child of a join that is free", at, run->mask);
+    else if (join->counts)
+        *seen += (uint64_t)__builtin_popcountll(run->mask);
+    else if (*seen & run->mask)
+        broken(f, "a child in two places", at, *seen & run->mask);
+    else if (join->done & run->mask)
+        broken(f, "a settled child still in a place", at, join->done & run->mask);
+    else
+        *seen |= run->mask;
+}
+
 static void find(void *ctx, const struct belt_run *run)
 {
     struct finds *f = ctx;
-    if (!run->mask)
+    uint32_t whose = BELT_RUN_SOURCE(run->word);
+    if (!run->mask || whose == BELT_RUN_NOBODY)
         return;
-    const struct belt_ledger *ledger = belt_run_ledger(f->run, run->word);
+    if (whose >= BELT_RUN_JOINS) {
+        find_child(f, run);
+        return;
+    }
+    const struct belt_ledger *ledger = &f->run->sources[whose].ledger;
     uint64_t word = BELT_RUN_WORD(run->word), at = word & ledger->mask;
     if (word < ledger->low || word >= ledger->next) {
         broken(f, "a message outside of its ledger's window", word, run->mask);
@@ -43,19 +73,48 @@ static void find(void *ctx, const struct belt_run *run)
     *seen |= run->mask;
 }
 
+/* What the frame in hand still owes, message by message. */
+static void find_tickets(struct finds *f, const struct belt_chain_stage *chain)
+{
+    for (uint32_t i = 0; i < chain->frame->count; i++) {
+        struct belt_run run = { chain->sparse[i].word, chain->sparse[i].bit };
+        find(f, &run);
+    }
+}
+
+/* Parents of children that are not all settled. */
+static void find_parents(struct finds *f, const struct belt_joins *joins)
+{
+    for (uint32_t i = 0; i < joins->made; i++) {
+        const struct belt_join *join = &joins->at[i];
+        for (uint32_t g = 0; join->left && g < join->groups; g++) {
+            struct belt_run parent = { join->parents[g].word, join->parents[g].bit };
+            if ((join->done & join->masks[g]) != join->masks[g])
+                find(f, &parent);
+        }
+        struct belt_run parent = { join->parents[0].word, join->parents[0].bit };
+        if (join->counts && join->units)
+            find(f, &parent);
+    }
+}
+
 /* A frame that a processor has not finished: what is not settled and not written
  * on as a row is still here. */
 static void find_input(struct finds *f, const struct belt_input_frame *frame,
                        const struct belt_chain_stage *chain)
 {
-    const struct belt_ledger *ledger = belt_run_ledger(f->run, frame->word);
+    const struct belt_ledger *ledger = &f->run->sources[BELT_RUN_SOURCE(frame->word)].ledger;
     bool in_hand = chain && chain->frame == frame;
+    if (in_hand && chain->sparse) {
+        find_tickets(f, chain);
+        return;
+    }
     for (uint32_t w = 0; w * 64 < frame->count; w++) {
         uint64_t word = frame->word + w, mask = 0;
         uint32_t here = frame->count - w * 64;
         mask = here >= 64 ? UINT64_MAX : (UINT64_C(1) << here) - 1;
         if (in_hand) {
-            uint64_t todo = 0;
+            uint64_t todo = belt_range_mask(w, chain->part.first, chain->part.end);
             for (int s = 0; s < chain->segments_used; s++)
                 todo |= belt_range_mask(w, chain->segments[s].first, chain->segments[s].end);
             for (int o = 0; o < chain->outlets_used; o++)
@@ -109,6 +168,7 @@ static void find_everywhere(struct finds *f)
     const struct belt_engine_run *run = f->run;
     for (uint32_t c = 0; c < run->chains_used; c++) {
         const struct belt_chain_stage *chain = &run->chains[c];
+        find_parents(f, &chain->joins);
         if (!run->plan->pooled)
             find_ring(f, &chain->intake.rx, each_input, chain);
         else if (chain->frame)
@@ -142,6 +202,46 @@ static void compare(struct finds *f)
     }
 }
 
+static void compare_joins(struct finds *f)
+{
+    for (uint32_t c = 0; c < f->run->chains_used; c++) {
+        const struct belt_joins *joins = &f->run->chains[c].joins;
+        for (uint32_t i = 0; i < joins->made && !f->broken; i++) {
+            const struct belt_join *join = &joins->at[i];
+            uint64_t want = 0;
+            for (uint32_t g = 0; join->left && g < join->groups; g++)
+                want |= join->masks[g] & ~join->done;
+            if (join->counts)
+                want = join->units;
+            if (want != f->joined[c][i])
+                broken(f, "a child that is not settled and in no place", i, want);
+        }
+    }
+}
+
+static bool make_finds(struct finds *f)
+{
+    const struct belt_engine_run *run = f->run;
+    f->found = calloc(run->sources_used, sizeof *f->found);
+    f->joined = calloc(run->chains_used, sizeof *f->joined);
+    bool ok = f->found && f->joined;
+    for (uint32_t s = 0; ok && s < run->sources_used; s++)
+        ok = (f->found[s] = calloc(run->sources[s].ledger.mask + 1, sizeof **f->found)) != NULL;
+    for (uint32_t c = 0; ok && c < run->chains_used; c++)
+        ok = (f->joined[c] = calloc(run->chains[c].joins.made + 1, sizeof **f->joined)) != NULL;
+    return ok;
+}
+
+static void free_finds(struct finds *f)
+{
+    for (uint32_t s = 0; f->found && s < f->run->sources_used; s++)
+        free(f->found[s]);
+    for (uint32_t c = 0; f->joined && c < f->run->chains_used; c++)
+        free(f->joined[c]);
+    free(f->found);
+    free(f->joined);
+}
+
 int belt_check(struct belt_pipeline *p, struct belt_error *err)
 {
     struct belt_engine_run *run = p->run;
@@ -149,17 +249,14 @@ int belt_check(struct belt_pipeline *p, struct belt_error *err)
         return 0;
     if (p->started && !p->joined)
         return belt_error_set(err, -EBUSY, "check: the lanes are running");
-    struct finds f = { .run = run, .found = calloc(run->sources_used, sizeof *f.found) };
-    bool ok = f.found != NULL;
-    for (uint32_t s = 0; ok && s < run->sources_used; s++)
-        ok = (f.found[s] = calloc(run->sources[s].ledger.mask + 1, sizeof **f.found)) != NULL;
+    struct finds f = { .run = run };
+    bool ok = make_finds(&f);
     if (ok) {
         find_everywhere(&f);
         compare(&f);
+        compare_joins(&f);
     }
-    for (uint32_t s = 0; f.found && s < run->sources_used; s++)
-        free(f.found[s]);
-    free(f.found);
+    free_finds(&f);
     if (!ok)
         return belt_error_set(err, -ENOMEM, "check: out of memory");
     if (f.broken)

@@ -13,7 +13,7 @@
 static void settle_all(struct belt_chain_stage *chain, const uint64_t mask[BELT_WORDS])
 {
     for (uint32_t w = 0; w < BELT_WORDS; w++)
-        belt_chain_settle(chain, w, mask[w], false);
+        belt_chain_settle_one(chain, w, mask[w], false);
 }
 
 static uint64_t count_bits(const uint64_t mask[BELT_WORDS])
@@ -32,10 +32,65 @@ static struct belt_outlet *failed_outlet(struct belt_chain_stage *chain)
 
 /* ---- sorting messages ------------------------------------------------------- */
 
+static int batchers_of(struct belt_chain_stage *chain)
+{
+    return chain->outlets_used - (failed_outlet(chain) ? 1 : 0);
+}
+
+/* The batchers that message i goes to, a bit each. */
+static uint32_t targets_of(const struct belt_engine *engine, uint32_t i)
+{
+    uint32_t first = 1u << (engine->routed ? engine->batcher[i] : 0);
+    return first | (engine->any_also ? engine->also[i] : 0);
+}
+
+/* What steps said is done; before anything else is decided about the message. */
+static void settle_acked(struct belt_chain_stage *chain, uint32_t first, uint32_t end)
+{
+    belt_chain_own_tickets(chain);
+    for (uint32_t w = first / 64; w < BELT_WORDS && w * 64 < end; w++) {
+        uint64_t acked = chain->engine.acked[w] & belt_range_mask(w, first, end);
+        if (!acked)
+            continue;
+        belt_chain_settle(chain, w, acked, false);
+        belt_chain_disown(chain, w, acked);
+    }
+}
+
+static bool join_message(struct belt_chain_stage *chain, uint32_t i)
+{
+    uint32_t children = (uint32_t)__builtin_popcount(targets_of(&chain->engine, i));
+    struct belt_ticket parent = chain->sparse[i];
+    if (children < 2 || BELT_RUN_SOURCE(parent.word) == BELT_RUN_NOBODY)
+        return true;
+    struct belt_ticket join = belt_join_group(&chain->joins, children, parent);
+    if (join.bit)
+        chain->sparse[i] = join;
+    return join.bit != 0;
+}
+
+/* Messages for several batchers. False: no join is free; the rest in a later turn. */
+static bool join_live(struct belt_chain_stage *chain, uint32_t end)
+{
+    const uint64_t *live = chain->engine.live;
+    belt_chain_own_tickets(chain);
+    for (; chain->joined < end; chain->joined++) {
+        uint32_t i = chain->joined;
+        if ((live[i / 64] >> (i % 64) & 1) && !join_message(chain, i))
+            break;
+    }
+    bool all = chain->joined == end;
+    if (chain->pressing == all) {
+        chain->pressing = !all;
+        belt_run_press(chain->stage.run, !all);
+    }
+    return all;
+}
+
 static void sort_live(struct belt_chain_stage *chain, uint32_t first, uint32_t end)
 {
     struct belt_engine *engine = &chain->engine;
-    int batchers = chain->outlets_used - (failed_outlet(chain) ? 1 : 0);
+    int batchers = batchers_of(chain);
     for (uint32_t w = first / 64; w < BELT_WORDS && w * 64 < end; w++) {
         uint64_t range = belt_range_mask(w, first, end);
         uint64_t live = engine->live[w] & range, dropped = engine->dropped[w] & range;
@@ -43,16 +98,21 @@ static void sort_live(struct belt_chain_stage *chain, uint32_t first, uint32_t e
         belt_count(&chain->stage.stats.dropped, (uint64_t)__builtin_popcountll(dropped));
         if (!batchers)
             continue;
-        if (!engine->routed) {
+        if (!engine->routed && !engine->any_also) {
             chain->outlets[0].todo[w] |= live;
             continue;
         }
         for (; live; live &= live - 1) {
             uint32_t i = w * 64 + (uint32_t)__builtin_ctzll(live);
-            chain->outlets[engine->batcher[i]].todo[w] |= live & -live;
+            for (uint32_t to = targets_of(engine, i); to; to &= to - 1)
+                chain->outlets[__builtin_ctz(to)].todo[w] |= live & -live;
         }
     }
 }
+
+/* A row, or one of several, that cannot be: its message fails. */
+static void fail_row(struct belt_chain_stage *chain, const struct belt_outlet *outlet, uint32_t i,
+                     const char *reason);
 
 static int fold(struct belt_chain_stage *chain, struct belt_outlet *out, struct belt_error *err)
 {
@@ -65,8 +125,8 @@ static int fold(struct belt_chain_stage *chain, struct belt_outlet *out, struct 
     for (uint32_t w = 0; w < BELT_WORDS; w++) {
         out->todo[w] &= ~refused[w];
         for (uint64_t rest = refused[w]; rest; rest &= rest - 1)
-            belt_fail_message(&chain->engine.view, w * 64 + (uint32_t)__builtin_ctzll(rest),
-                              "group key longer than 65535 bytes");
+            fail_row(chain, out, w * 64 + (uint32_t)__builtin_ctzll(rest),
+                     "group key longer than 65535 bytes");
     }
     belt_count(&chain->stage.stats.folded, count_bits(out->todo));
     settle_all(chain, out->todo);
@@ -78,13 +138,22 @@ static void remember_failure(struct belt_chain_stage *chain, uint32_t i)
 {
     if (chain->failures_used == BELT_FAILURES)
         return;
-    const struct belt_input_frame *frame = chain->frame;
     struct belt_failure_seen *seen = &chain->failures[chain->failures_used++];
-    seen->chunk = frame->chunk;
-    seen->file = frame->file;
-    seen->source = BELT_RUN_SOURCE(frame->word);
-    seen->place = belt_input_place(frame, i);
+    struct belt_origin origin = belt_chain_origin(chain, i);
+    seen->chunk = chain->frame->chunk;
+    seen->file = origin.file;
+    seen->place = origin.place;
+    seen->source = origin.source;
     memcpy(seen->reason, chain->engine.reasons[i], BELT_REASON);
+}
+
+static void count_failed(struct belt_chain_stage *chain, uint64_t count)
+{
+    struct belt_engine_run *run = chain->stage.run;
+    belt_count(&chain->stage.stats.failed, count);
+    uint64_t all = belt_fetch_add(&run->failed_seen, count) + count;
+    if (run->spec->fail_limit >= 0 && all > (uint64_t)run->spec->fail_limit)
+        belt_store_release32(&run->stopping, 1);
 }
 
 static void sort_failed(struct belt_chain_stage *chain, uint32_t first, uint32_t end)
@@ -102,16 +171,34 @@ static void sort_failed(struct belt_chain_stage *chain, uint32_t first, uint32_t
         else
             belt_chain_settle(chain, w, failed, true);
     }
-    belt_count(&chain->stage.stats.failed, count);
-    struct belt_engine_run *run = chain->stage.run;
-    uint64_t all = belt_fetch_add(&run->failed_seen, count) + count;
-    if (run->spec->fail_limit >= 0 && all > (uint64_t)run->spec->fail_limit)
-        belt_store_release32(&run->stopping, 1);
+    count_failed(chain, count);
 }
 
-int belt_dispatch_begin(struct belt_chain_stage *chain, uint32_t first, uint32_t end,
-                        struct belt_error *err)
+static void fail_row(struct belt_chain_stage *chain, const struct belt_outlet *outlet, uint32_t i,
+                     const char *reason)
 {
+    struct belt_outlet *failed = failed_outlet(chain);
+    const uint64_t bit = UINT64_C(1) << (i % 64);
+    belt_fail_message(&chain->engine.view, i, reason);
+    remember_failure(chain, i);
+    count_failed(chain, 1);
+    /* One row in `failed` for the message, even when several of its rows failed. */
+    if (failed && failed != outlet && !(failed->todo[i / 64] & bit))
+        failed->todo[i / 64] |= bit;
+    else
+        belt_chain_settle_one(chain, i / 64, bit, true);
+}
+
+int belt_dispatch_begin(struct belt_chain_stage *chain, struct belt_error *err)
+{
+    uint32_t first = chain->part.first, end = chain->part.end;
+    if (chain->engine.any_acked)
+        settle_acked(chain, first, end);
+    if (chain->engine.any_also && batchers_of(chain) > 1 && !join_live(chain, end))
+        return 0;
+    chain->part.end = first;
+    if (chain->engine.any_failed)
+        sort_failed(chain, first, end);
     sort_live(chain, first, end);
     for (int o = 0; o < chain->outlets_used; o++)
         if (chain->outlets[o].partial) {
@@ -119,9 +206,7 @@ int belt_dispatch_begin(struct belt_chain_stage *chain, uint32_t first, uint32_t
             if (rc < 0)
                 return rc;
         }
-    if (chain->engine.any_failed)
-        sort_failed(chain, first, end);
-    return 0;
+    return 1;
 }
 
 /* ---- writing rows ----------------------------------------------------------- */
@@ -130,30 +215,35 @@ int belt_dispatch_begin(struct belt_chain_stage *chain, uint32_t first, uint32_t
 static struct belt_view failed_view(struct belt_chain_stage *chain)
 {
     struct belt_engine *engine = &chain->engine;
-    const struct belt_input_frame *frame = chain->frame;
-    const struct belt_use *use = &belt_run_source(chain->stage.run, frame->word)->use;
-    const struct belt_source *source = (const struct belt_source *)(const void *)use->part;
-    const char *file = source->name ? source->name(use->conf, frame->file) : "";
     struct belt_span *reasons = chain->failed_spans, *files = reasons + BELT_FRAME;
-    uint32_t file_size = (uint32_t)strlen(file);
     for (uint32_t w = 0; w < BELT_WORDS; w++)
         for (uint64_t rest = engine->failed[w]; rest; rest &= rest - 1) {
             uint32_t i = w * 64 + (uint32_t)__builtin_ctzll(rest);
             reasons[i] =
                 (struct belt_span){ i * BELT_REASON, (uint32_t)strlen(engine->reasons[i]) };
-            files[i] = (struct belt_span){ 0, file_size };
-            chain->failed_places[i] = (int64_t)belt_input_place(frame, i);
+            chain->failed_places[i] = (int64_t)belt_chain_origin(chain, i).place;
         }
     struct belt_column *c = chain->failed_columns;
     c[0] = engine->columns[0];
     c[1] = (struct belt_column){ engine->reasons[0], { .spans = reasons } };
-    c[2] = (struct belt_column){ file, { .spans = files } };
+    c[2] = (struct belt_column){ "", { .spans = files } };
     c[3] = (struct belt_column){ NULL, { .numbers = chain->failed_places } };
     struct belt_view view = engine->view;
     view.live = engine->failed;
     view.columns = c;
     view.columns_used = 4;
     return view;
+}
+
+/* Each has the column `file` alone: names of several files have no common base. */
+static void name_file(struct belt_chain_stage *chain, uint32_t i)
+{
+    struct belt_origin origin = belt_chain_origin(chain, i);
+    const struct belt_use *use = &chain->stage.run->sources[origin.source].spec->use;
+    const struct belt_source *source = (const struct belt_source *)(const void *)use->part;
+    struct belt_column *column = &chain->failed_columns[2];
+    column->base = source->name ? source->name(use->conf, origin.file) : "";
+    column->as.spans[i] = (struct belt_span){ 0, (uint32_t)strlen(column->base) };
 }
 
 static bool same_key(const struct belt_row_frame *frame, const char *key, uint32_t size)
@@ -184,7 +274,6 @@ static bool write_row(struct belt_chain_stage *chain, struct belt_outlet *outlet
                       const struct belt_view *view, uint32_t i)
 {
     const void *conf = outlet->batcher->format.conf;
-    struct belt_ticket ticket = belt_chain_ticket(chain, i);
     uint32_t key_size = 0, hash = 0;
     const char *key = "";
     if (outlet->batcher->key >= 0) {
@@ -204,6 +293,7 @@ static bool write_row(struct belt_chain_stage *chain, struct belt_outlet *outlet
     frame->chunk = chain->frame->chunk;
     size_t size = outlet->format->row(conf, view, i, frame->data + frame->bytes);
     put_key(frame, out->capacity, key, key_size, hash);
+    struct belt_ticket ticket = belt_chain_take(chain, i);
     belt_row_add(frame, (uint32_t)size, ticket.word, ticket.bit);
     return true;
 }
@@ -212,17 +302,9 @@ void belt_dispatch_too_long(struct belt_chain_stage *chain, struct belt_outlet *
                             size_t size)
 {
     char reason[BELT_REASON];
-    struct belt_outlet *failed = failed_outlet(chain);
     snprintf(reason, sizeof reason, "a row of %zu bytes is longer than %s takes: raise its memory",
              size, outlet->batcher->path);
-    belt_fail_message(&chain->engine.view, i, reason);
-    belt_count(&chain->stage.stats.failed, 1);
-    remember_failure(chain, i);
-    if (failed && failed != outlet) {
-        failed->todo[i / 64] |= UINT64_C(1) << (i % 64);
-        return;
-    }
-    belt_chain_settle(chain, i / 64, UINT64_C(1) << (i % 64), true);
+    fail_row(chain, outlet, i, reason);
 }
 
 static bool write_rows(struct belt_chain_stage *chain, struct belt_outlet *outlet,
@@ -231,6 +313,8 @@ static bool write_rows(struct belt_chain_stage *chain, struct belt_outlet *outle
     for (uint32_t w = 0; w < BELT_WORDS; w++)
         while (outlet->todo[w]) {
             uint32_t i = w * 64 + (uint32_t)__builtin_ctzll(outlet->todo[w]);
+            if (outlet->failed)
+                name_file(chain, i);
             if (!write_row(chain, outlet, view, i))
                 return false;
             outlet->todo[w] &= outlet->todo[w] - 1;

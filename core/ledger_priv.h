@@ -18,6 +18,8 @@
 
 #define BELT_RUN_SOURCE(word) ((uint32_t)((word) >> 48))
 #define BELT_RUN_WORD(word) ((word)&0xffffffffffffull)
+#define BELT_RUN_JOINS 0x8000u  /* + a processor's number: children of messages (join_priv.h) */
+#define BELT_RUN_NOBODY 0xffffu /* settled before: settles nothing */
 
 struct belt_ledger {
     uint64_t *done, *failed; /* [words], word w of the sequence at w & mask */

@@ -50,6 +50,13 @@ void belt_run_wake(struct belt_engine_run *run)
     }
 }
 
+void belt_run_press(struct belt_engine_run *run, bool on)
+{
+    belt_fetch_add32(&run->pressure, on ? 1 : UINT32_MAX);
+    if (on)
+        belt_run_wake(run);
+}
+
 void belt_run_fail(struct belt_engine_run *run, const struct belt_error *err)
 {
     belt_run_fail_at(run, err, NULL);

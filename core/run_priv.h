@@ -6,6 +6,7 @@
 #include <pthread.h>
 
 #include "core/edge_priv.h"
+#include "core/join_priv.h"
 #include "core/lane_priv.h"
 #include "core/ledger_priv.h"
 #include "core/pipeline.h"
@@ -64,9 +65,10 @@ struct belt_segment {
     int step;
 };
 
-/* One message's place in a ledger. */
-struct belt_ticket {
-    uint64_t word, bit; /* as in struct belt_run; one bit */
+/* Where one message came from: source instance, and as in belt_source.where(). */
+struct belt_origin {
+    uint64_t place;
+    uint32_t file, source;
 };
 
 struct belt_chain_stage {
@@ -76,9 +78,19 @@ struct belt_chain_stage {
     int steps_ready; /* states that init saw */
     struct belt_engine engine;
     struct belt_input_frame *frame; /* in hand, or NULL */
-    struct belt_ticket *sparse;     /* [frame->count]: its tickets; NULL: frame->word onwards */
+    /* [frame->count]: what is still owed of each message: no bit: nothing, several: so many
+     * rows to come. NULL: frame->word onwards. */
+    struct belt_ticket *sparse;
+    const struct belt_origin *origins; /* [frame->count]; NULL: frame->file and place */
+    struct belt_ticket *tickets;       /* [BELT_FRAME]: ours, for `sparse` */
+    uint32_t number;                   /* of all processors' instances */
+    uint64_t disowned;                 /* words of tickets that settle nothing */
+    struct belt_joins joins;
+    bool pressing;   /* no join was free: batches are to be cut */
+    uint32_t joined; /* of `part`: up to here messages have their joins */
     struct belt_segment segments[BELT_STEPS + 1];
     int segments_used;
+    struct belt_segment part; /* through the steps, being sorted; empty: none */
     bool dispatching;
     struct belt_outlet *outlets; /* [outlets_used]: the batchers, then `failed` if there is one */
     struct belt_column failed_columns[4]; /* what a failed message's format sees */
@@ -202,18 +214,16 @@ static inline bool belt_run_stopping(const struct belt_engine_run *run)
     return belt_load_relaxed32(&run->stopping) != 0;
 }
 
-/* What the source that a ticket is from is told to be. */
+/* What the source that a ledger's ticket is from is told to be. */
 static inline const struct belt_source_spec *belt_run_source(const struct belt_engine_run *run,
                                                              uint64_t word)
 {
     return run->sources[BELT_RUN_SOURCE(word)].spec;
 }
 
-/* The ledger that a ticket belongs to. */
-static inline struct belt_ledger *belt_run_ledger(const struct belt_engine_run *run, uint64_t word)
-{
-    return &run->sources[BELT_RUN_SOURCE(word)].ledger;
-}
+/* Somebody waits for tickets or joins (or no longer): batches that wait for more
+ * messages may hold them. */
+void belt_run_press(struct belt_engine_run *run, bool on);
 
 /* ---- settle.c ----------------------------------------------------------------- */
 
@@ -221,7 +231,7 @@ static inline struct belt_ledger *belt_run_ledger(const struct belt_engine_run *
 void belt_run_settle(struct belt_engine_run *run, uint64_t word, uint64_t mask);
 void belt_run_settle_failed(struct belt_engine_run *run, uint64_t word, uint64_t mask);
 
-/* Of message i of the frame in hand. */
+/* Of message i of the frame in hand: one bit, or those of all rows to come. */
 static inline struct belt_ticket belt_chain_ticket(const struct belt_chain_stage *chain, uint32_t i)
 {
     if (chain->sparse)
@@ -229,8 +239,29 @@ static inline struct belt_ticket belt_chain_ticket(const struct belt_chain_stage
     return (struct belt_ticket){ chain->frame->word + i / 64, UINT64_C(1) << (i % 64) };
 }
 
+/* The ticket for one row of message i; it is then no longer owed. */
+struct belt_ticket belt_chain_take_sparse(struct belt_chain_stage *chain, uint32_t i);
+static inline struct belt_ticket belt_chain_take(struct belt_chain_stage *chain, uint32_t i)
+{
+    return chain->sparse ? belt_chain_take_sparse(chain, i) : belt_chain_ticket(chain, i);
+}
 /* Messages of the frame in hand are done, or failed: `mask` of the 64 from 64 * w. */
 void belt_chain_settle(struct belt_chain_stage *chain, uint32_t w, uint64_t mask, bool failed);
+/* The same for one of the rows to come of each. */
+void belt_chain_settle_one(struct belt_chain_stage *chain, uint32_t w, uint64_t mask, bool failed);
+/* From now on each message of the frame in hand has a ticket of its own: chain->sparse. */
+void belt_chain_own_tickets(struct belt_chain_stage *chain);
+/* These tickets of chain->sparse settle nothing: their messages are done. */
+void belt_chain_disown(struct belt_chain_stage *chain, uint32_t w, uint64_t mask);
+
+static inline struct belt_origin belt_chain_origin(const struct belt_chain_stage *chain, uint32_t i)
+{
+    const struct belt_input_frame *frame = chain->frame;
+    if (chain->origins)
+        return chain->origins[i];
+    return (struct belt_origin){ belt_input_place(frame, i), frame->file,
+                                 BELT_RUN_SOURCE(frame->word) };
+}
 
 /* ---- stage_chain.c, steps.c ------------------------------------------------- */
 
@@ -254,9 +285,9 @@ extern const struct belt_stage_kind belt_batcher_kind;
 
 /* ---- dispatch.c: from a frame's columns to the batchers' edges -------------- */
 
-/* Sorts the messages of [first, end) by what became of them. */
-int belt_dispatch_begin(struct belt_chain_stage *chain, uint32_t first, uint32_t end,
-                        struct belt_error *err);
+/* Sorts the messages of chain->part by what became of them. 1: done, 0: has to wait
+ * for joins: again in a later turn. */
+int belt_dispatch_begin(struct belt_chain_stage *chain, struct belt_error *err);
 /* Writes rows while there is room; true when all are written. */
 bool belt_dispatch_rows(struct belt_chain_stage *chain);
 /* The frame is through: marks of chunks. True when all marks are out. */

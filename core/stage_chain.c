@@ -41,9 +41,33 @@ static void load_frame(struct belt_chain_stage *chain, uint64_t now)
                      frame->failed_reason, now);
     chain->segments[0] = (struct belt_segment){ 0, frame->count, 0 };
     chain->segments_used = 1;
+    chain->sparse = NULL;
     struct belt_stats *stats = &chain->stage.stats;
     belt_count(&stats->messages, frame->count);
     belt_count(&stats->frames, 1);
+}
+
+static bool has_part(const struct belt_chain_stage *chain)
+{
+    return chain->part.first < chain->part.end;
+}
+
+/* Messages that are through the steps: to be sorted, then written. As
+ * belt_dispatch_begin(). */
+static int begin_dispatch(struct belt_chain_stage *chain, uint32_t first, uint32_t end,
+                          struct belt_error *err)
+{
+    chain->part = (struct belt_segment){ first, end, 0 };
+    chain->joined = first;
+    chain->dispatching = true;
+    return belt_dispatch_begin(chain, err);
+}
+
+/* 1: all sorted and written. */
+static int go_on(struct belt_chain_stage *chain, struct belt_error *err)
+{
+    int rc = has_part(chain) ? belt_dispatch_begin(chain, err) : 1;
+    return rc > 0 ? belt_dispatch_rows(chain) : rc;
 }
 
 /* 1: through. 0: without room downstream, the rest is done in a later turn. */
@@ -51,8 +75,9 @@ static int run_frame(struct belt_chain_stage *chain, struct belt_error *err)
 {
     for (;;) {
         if (chain->dispatching) {
-            if (!belt_dispatch_rows(chain))
-                return 0;
+            int rc = go_on(chain, err);
+            if (rc <= 0)
+                return rc;
             chain->dispatching = false;
         }
         if (!chain->segments_used)
@@ -61,10 +86,9 @@ static int run_frame(struct belt_chain_stage *chain, struct belt_error *err)
         belt_engine_fresh_room(&chain->engine, segment.first);
         segment = belt_segment_run(chain->stage.run->spec, chain->states, &chain->engine, segment,
                                    true, chain->segments, &chain->segments_used);
-        int rc = belt_dispatch_begin(chain, segment.first, segment.end, err);
-        if (rc < 0)
+        int rc = begin_dispatch(chain, segment.first, segment.end, err);
+        if (rc <= 0)
             return rc;
-        chain->dispatching = true;
     }
 }
 
@@ -149,21 +173,24 @@ static enum belt_turn take_result(struct belt_chain_stage *chain, uint64_t now,
         if (!chain->result->first) {
             belt_count(&chain->stage.stats.messages, chain->frame->count);
             belt_count(&chain->stage.stats.frames, 1);
+            chain->sparse = NULL;
         }
         /* The part of the frame that is still to come; nobody runs it here. */
         chain->segments[0] = (struct belt_segment){ chain->result->end, chain->frame->count, 0 };
         chain->segments_used = 1;
-        int rc = belt_dispatch_begin(chain, chain->result->first, chain->result->end, err);
-        chain->dispatching = true;
+        int rc = begin_dispatch(chain, chain->result->first, chain->result->end, err);
         return rc < 0 ? BELT_TURN_FAILED : BELT_TURN_BUSY;
     }
     return watch_worker(chain, now, err);
 }
 
-static enum belt_turn finish_result(struct belt_chain_stage *chain)
+static enum belt_turn finish_result(struct belt_chain_stage *chain, struct belt_error *err)
 {
     bool last = chain->result->flags & BELT_LAST_PART;
-    if (!belt_dispatch_rows(chain) || (last && !belt_dispatch_mark(chain)))
+    int rc = go_on(chain, err);
+    if (rc < 0)
+        return BELT_TURN_FAILED;
+    if (rc == 0 || (last && !belt_dispatch_mark(chain)))
         return BELT_TURN_OUT;
     chain->dispatching = false;
     belt_worker_release(chain->worker);
@@ -184,7 +211,7 @@ static enum belt_turn worker_turn(struct belt_chain_stage *chain, uint64_t now,
         if (!chain->result || outcome == BELT_TURN_FAILED)
             return outcome;
     }
-    return finish_result(chain);
+    return finish_result(chain, err);
 }
 
 /* Without room its death does not matter yet, and would keep the lane awake. */

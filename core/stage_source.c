@@ -57,9 +57,7 @@ static bool has_tickets(struct belt_source_stage *s)
         belt_count(&s->stage.stats.ledger_full, 1);
     if (enough == s->starved) {
         s->starved = !enough;
-        belt_fetch_add32(&run->pressure, enough ? UINT32_MAX : 1);
-        if (!enough)
-            belt_run_wake(run);
+        belt_run_press(run, !enough);
     }
     return enough;
 }

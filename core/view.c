@@ -40,6 +40,26 @@ void belt_route(struct belt_view *view, uint32_t i, int batcher)
     engine->batcher[i] = (uint8_t)batcher;
 }
 
+void belt_route_also(struct belt_view *view, uint32_t i, int batcher)
+{
+    struct belt_engine *engine = view->engine;
+    if (!engine->any_also) {
+        memset(engine->also, 0, sizeof engine->also);
+        engine->any_also = true;
+    }
+    engine->also[i] |= (uint16_t)(1u << batcher);
+}
+
+void belt_ack(struct belt_view *view, uint32_t i)
+{
+    struct belt_engine *engine = view->engine;
+    if (!engine->any_acked) {
+        memset(engine->acked, 0, sizeof engine->acked);
+        engine->any_acked = true;
+    }
+    engine->acked[i / 64] |= UINT64_C(1) << (i % 64);
+}
+
 uint32_t belt_room_limit(const struct belt_view *view)
 {
     const struct belt_engine *engine = view->engine;
@@ -169,7 +189,7 @@ void belt_engine_load(struct belt_engine *engine, const char *base, struct belt_
                       uint64_t now)
 {
     engine->count = count;
-    engine->routed = engine->any_failed = false;
+    engine->routed = engine->any_failed = engine->any_also = engine->any_acked = false;
     engine->room_used = engine->moved = 0;
     engine->reserve = payload_bytes(engine, spans, count);
     for (uint32_t w = 0; w < BELT_WORDS; w++) {
@@ -197,11 +217,17 @@ void belt_engine_adopt(struct belt_engine *engine, const struct belt_result *res
     engine->count = count;
     engine->routed = result->routed;
     engine->any_failed = result->any_failed;
+    engine->any_also = result->any_also;
+    engine->any_acked = result->any_acked;
     memcpy(engine->live, result->live, sizeof engine->live);
     memcpy(engine->dropped, result->dropped, sizeof engine->dropped);
     memcpy(engine->failed, result->failed, sizeof engine->failed);
     if (result->routed)
         memcpy(engine->batcher, result->batcher, sizeof engine->batcher);
+    if (result->any_also)
+        memcpy(engine->also, result->also, sizeof engine->also);
+    if (result->any_acked)
+        memcpy(engine->acked, result->acked, sizeof engine->acked);
     engine->reasons = (char(*)[BELT_REASON])(void *)(region + result->reasons);
     for (uint32_t c = 0; c < engine->view.columns_used; c++) {
         engine->columns[c].base = region + result->bases[c];

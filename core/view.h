@@ -106,6 +106,12 @@ BELT_API void belt_fail_message(struct belt_view *view, uint32_t i, const char *
 BELT_API void belt_drop_mask(struct belt_view *view, uint32_t w, uint64_t mask);
 /* Sends the message to the batcher of this id (belt_setup_batcher). Default: the first. */
 BELT_API void belt_route(struct belt_view *view, uint32_t i, int batcher);
+/* Sends the message to this batcher as well: it is done when all of them are through
+ * with it, and failed when any of them failed, once. Several calls add up. */
+BELT_API void belt_route_also(struct belt_view *view, uint32_t i, int batcher);
+/* Settles the message as done when this frame's steps are through, without waiting for
+ * batchers: what becomes of it later (a failure, too) is told to nobody upstream. */
+BELT_API void belt_ack(struct belt_view *view, uint32_t i);
 /* Room for `size` bytes of new text in this frame's own memory (plus BELT_PAD around),
  * or NULL when the frame's room is used up: then return how many messages were
  * handled so far from frame(); it is called again for the rest with fresh room. A

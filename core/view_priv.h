@@ -11,8 +11,10 @@ struct belt_engine {
     struct belt_view view;
     uint32_t count; /* messages of the frame */
     uint64_t live[BELT_WORDS], dropped[BELT_WORDS], failed[BELT_WORDS];
-    bool any_failed, routed;
+    uint64_t acked[BELT_WORDS]; /* when any_acked */
+    bool any_failed, any_acked, routed, any_also;
     uint8_t batcher[BELT_FRAME];  /* when routed */
+    uint16_t also[BELT_FRAME];    /* when any_also: a bit for each further batcher */
     char (*reasons)[BELT_REASON]; /* [BELT_FRAME]; pages are touched by failures only */
     struct belt_column columns[BELT_COLUMNS];
     uint64_t *storage[BELT_COLUMNS]; /* [BELT_FRAME] of 8 bytes each: ours */

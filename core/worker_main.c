@@ -175,11 +175,17 @@ static void describe(struct worker *w, struct belt_result *result, uint32_t end,
     result->flags = end == count ? BELT_LAST_PART : 0;
     result->routed = engine->routed;
     result->any_failed = engine->any_failed;
+    result->any_also = engine->any_also;
+    result->any_acked = engine->any_acked;
     memcpy(result->live, engine->live, sizeof result->live);
     memcpy(result->dropped, engine->dropped, sizeof result->dropped);
     memcpy(result->failed, engine->failed, sizeof result->failed);
     if (engine->routed)
         memcpy(result->batcher, engine->batcher, sizeof result->batcher);
+    if (engine->any_also)
+        memcpy(result->also, engine->also, sizeof result->also);
+    if (engine->any_acked)
+        memcpy(result->acked, engine->acked, sizeof result->acked);
     result->reasons = (uint64_t)((char *)engine->reasons - w->region);
     for (int c = 0; c < w->spec->columns_used; c++) {
         const struct belt_column *column = &engine->columns[c];
