@@ -45,7 +45,9 @@ struct belt_open_batch {
     struct belt_run *runs; /* the tickets of all rows, neighbours merged */
     uint32_t run_count;
     uint32_t hash;
-    uint64_t first_at; /* `now` of the first row */
+    uint64_t first_at;  /* `now` of the first row */
+    uint64_t handed_at; /* when the sink got it; 0: nobody wants to know */
+    uint64_t number;    /* in telemetry, of this stage */
     void *owner;
     /* -------- core/batch*.c only -------- */
     struct belt_open_batch *next, *prev; /* of the list for its state */

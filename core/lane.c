@@ -6,7 +6,7 @@
 #include <string.h>
 
 #include "core/clock_priv.h"
-#include "core/run_priv.h"
+#include "core/telemetry_priv.h"
 #include "numa/pin.h"
 
 /* ---- turns ------------------------------------------------------------------ */
@@ -28,6 +28,7 @@ static void count_time(struct belt_stage *stage, uint64_t ns)
 enum belt_turn belt_lane_turn(struct belt_lane *lane, uint64_t now, struct belt_error *err)
 {
     bool busy = false, ended = true;
+    belt_telemetry_look(lane, now);
     for (uint32_t i = 0; i < lane->stages_used; i++) {
         struct belt_stage *stage = lane->stages[i];
         if (stage->ended)
@@ -39,6 +40,8 @@ enum belt_turn belt_lane_turn(struct belt_lane *lane, uint64_t now, struct belt_
         busy |= stage->ended || stage->last == BELT_TURN_BUSY;
         ended &= stage->ended;
     }
+    if (lane->wanted & BELT_WANT_WAITS)
+        belt_tell_waits(lane);
     return ended ? BELT_TURN_ENDED : busy ? BELT_TURN_BUSY : BELT_TURN_IN;
 }
 

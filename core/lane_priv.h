@@ -13,6 +13,7 @@
 #define BELT_LANE_FDS 32
 
 struct belt_engine_run; /* the whole run: run_priv.h */
+struct belt_events;     /* telemetry_priv.h */
 struct belt_lane;
 struct belt_stage;
 
@@ -34,6 +35,14 @@ struct belt_stage_kind {
     int (*fd)(struct belt_stage *stage); /* readable: a turn is wanted; NULL: none */
 };
 
+/* What telemetry remembers of a stage: of spans that have begun. */
+struct belt_told {
+    uint64_t began, span, message_began; /* began 0: nobody wanted to know */
+    uint64_t dropped, failed, folded;    /* of its counters, then */
+    uint64_t waits_since;                /* 0: it does not wait */
+    enum belt_turn waits;                /* for what */
+};
+
 struct belt_stage {
     const struct belt_stage_kind *kind;
     char name[80]; /* "source.0", "batchers.totals.0" */
@@ -42,6 +51,7 @@ struct belt_stage {
     struct belt_lane *lane;
     bool inited, ended;
     enum belt_turn last; /* outcome of the last turn */
+    struct belt_told told;
     struct belt_stats stats;
 };
 
@@ -54,6 +64,9 @@ struct belt_lane {
     struct belt_stage *stages[BELT_LANE_STAGES]; /* sinks first */
     uint32_t stages_used;
     struct belt_idle idle;
+    uint64_t now;                   /* of the turn */
+    uint64_t wanted, wanted_before; /* events, a bit each; renewed every turn */
+    struct belt_events *events;     /* while something is wanted */
     pthread_t thread;
     bool started;
 };

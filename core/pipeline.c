@@ -8,6 +8,7 @@
 
 #include "core/clock_priv.h"
 #include "core/pipeline_priv.h"
+#include "core/telemetry_priv.h"
 #include "core/worker_priv.h"
 
 /* How often belt_pipeline_wait() looks for a stop's deadline. A signal handler may
@@ -121,6 +122,8 @@ static int make_run(struct belt_pipeline *p, bool caller, struct belt_error *err
         rc = belt_run_open(p->spec, err);
     if (rc == 0)
         rc = belt_run_new(&p->run, p->spec, p->plan, p->zygote, err);
+    if (rc == 0)
+        rc = belt_telemetry_begin(p, err);
     return rc;
 }
 
@@ -134,6 +137,7 @@ static void join_lanes(struct belt_pipeline *p)
             pthread_join(p->run->lanes[l].thread, NULL);
     for (uint32_t s = 0; s < p->run->sources_used; s++)
         belt_ledger_free(&p->run->sources[s].ledger);
+    belt_telemetry_end(p);
 }
 
 static int start_lanes(struct belt_pipeline *p, struct belt_error *err)
@@ -174,6 +178,8 @@ int belt_pipeline_start(struct belt_pipeline *p, struct belt_error *err)
         rc = start_lanes(p, err);
         p->started = true;
     }
+    if (rc == 0)
+        belt_telemetry_began(p);
     if (rc < 0 && p->started)
         join_lanes(p);
     return rc;
@@ -185,6 +191,7 @@ static int turn_ended(struct belt_pipeline *p, int rc)
     belt_lane_fini(&p->run->lanes[0]);
     for (uint32_t s = 0; s < p->run->sources_used; s++)
         belt_ledger_free(&p->run->sources[s].ledger);
+    belt_telemetry_end(p);
     return rc;
 }
 
@@ -204,9 +211,12 @@ int belt_pipeline_turn(struct belt_pipeline *p, uint64_t now_ns, struct belt_err
         if (rc < 0)
             return turn_ended(p, rc);
         belt_run_ready(p->run);
+        belt_telemetry_began(p);
     }
     p->run->ended_ns = now_ns;
-    switch (belt_lane_turn(&p->run->lanes[0], now_ns, err)) {
+    enum belt_turn outcome = belt_lane_turn(&p->run->lanes[0], now_ns, err);
+    belt_telemetry_deliver(p);
+    switch (outcome) {
     case BELT_TURN_BUSY: return 1;
     case BELT_TURN_ENDED: return turn_ended(p, -EPIPE);
     case BELT_TURN_FAILED:
@@ -290,6 +300,7 @@ void belt_pipeline_free(struct belt_pipeline *p)
     } else if (p->run && !p->started && !p->ended) {
         belt_lane_fini(&p->run->lanes[0]);
     }
+    belt_telemetry_free(p);
     belt_run_free(p->run);
     belt_zygote_free(p->zygote);
     forget(p);

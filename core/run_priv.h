@@ -144,6 +144,8 @@ struct belt_engine_run {
     uint32_t incomplete;              /* atomic: a source was stopped before its end */
     uint32_t pressure;                /* atomic: a source has no ticket left: cut open batches */
     uint64_t stop_deadline;           /* atomic */
+    uint64_t wanted;                  /* atomic: events that somebody wants, a bit each */
+    uint64_t events;                  /* atomic: struct belt_events *, one for each lane, or 0 */
     uint64_t failed_seen;             /* atomic: failures of all lanes, for fail_limit */
     uint32_t lanes_ready, lanes_left; /* under `lock` */
     bool go;

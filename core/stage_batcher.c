@@ -4,7 +4,7 @@
 #include <string.h>
 
 #include "core/aggregate_priv.h"
-#include "core/run_priv.h"
+#include "core/telemetry_priv.h"
 
 static struct belt_batcher_stage *batcher_of(struct belt_stage *stage)
 {
@@ -73,6 +73,8 @@ void belt_batch_done(struct belt_batch *batch, int code, const char *reason)
         else
             belt_run_settle(run, run_of->word, run_of->mask);
     }
+    if (belt_wants(&b->stage, BELT_WANT(BATCH_STOP)))
+        belt_tell_batch_end(b, open, failed, reason);
     belt_batches_give_back(b->batches, open);
     for (uint32_t s = 0; s < run->sources_used; s++)
         if (run->sources[s].stage.lane != b->stage.lane)
@@ -101,6 +103,9 @@ static bool hand_over(struct belt_batcher_stage *b, struct belt_open_batch *open
         return false;
     struct belt_error err = { 0 };
     count_batch(b, &open->batch);
+    open->handed_at = 0;
+    if (belt_wants(&b->stage, BELT_WANT_BATCHES))
+        belt_tell_batch(b, open);
     int rc = b->sink->batch(b->state, &open->batch, &err);
     if (rc != BELT_PENDING)
         belt_batch_done(&open->batch, rc, err.text);
@@ -241,6 +246,8 @@ static enum belt_turn take_frame(struct belt_batcher_stage *b, struct belt_row_i
                                  struct belt_error *err)
 {
     struct belt_row_frame *frame = belt_row_in_peek(in);
+    if (!in->row && belt_wants(&b->stage, BELT_WANT_ROWS))
+        belt_tell_rows(b, frame->count);
     if (b->total) {
         if (belt_total_take(b, in, frame, err) < 0)
             return BELT_TURN_FAILED;
@@ -250,6 +257,8 @@ static enum belt_turn take_frame(struct belt_batcher_stage *b, struct belt_row_i
     if (frame->flags & BELT_LAST_OF_CHUNK)
         b->chunk = frame->chunk + 1;
     belt_count(&b->stage.stats.frames, 1);
+    if (belt_wants(&b->stage, BELT_WANT_ROWS))
+        belt_tell_rows_end(b, frame->count);
     belt_row_in_release(in);
     return BELT_TURN_BUSY;
 }

@@ -5,7 +5,7 @@
 
 #include "core/aggregate_priv.h"
 #include "core/clock_priv.h"
-#include "core/run_priv.h"
+#include "core/telemetry_priv.h"
 #include "core/worker_priv.h"
 
 static struct belt_chain_stage *chain_of(struct belt_stage *stage)
@@ -45,6 +45,8 @@ static void load_frame(struct belt_chain_stage *chain, uint64_t now)
     struct belt_stats *stats = &chain->stage.stats;
     belt_count(&stats->messages, frame->count);
     belt_count(&stats->frames, 1);
+    if (belt_wants(&chain->stage, BELT_WANT_FRAMES))
+        belt_tell_frame(chain);
 }
 
 static bool has_part(const struct belt_chain_stage *chain)
@@ -83,9 +85,14 @@ static int run_frame(struct belt_chain_stage *chain, struct belt_error *err)
         if (!chain->segments_used)
             return belt_dispatch_mark(chain);
         struct belt_segment segment = chain->segments[--chain->segments_used];
+        bool told = belt_wants(&chain->stage, BELT_WANT_MESSAGES);
+        if (told)
+            segment = belt_tell_cut(chain, segment);
         belt_engine_fresh_room(&chain->engine, segment.first);
         segment = belt_segment_run(chain->stage.run->spec, chain->states, &chain->engine, segment,
                                    true, chain->segments, &chain->segments_used);
+        if (told)
+            belt_tell_message(chain, segment);
         int rc = begin_dispatch(chain, segment.first, segment.end, err);
         if (rc <= 0)
             return rc;
@@ -147,11 +154,14 @@ static enum belt_turn watch_worker(struct belt_chain_stage *chain, uint64_t now,
 {
     struct belt_worker *worker = chain->worker;
     struct belt_stats *stats = &chain->stage.stats;
+    uint64_t restarts = worker->restarts;
     bool owes = belt_intake_peek(&chain->intake) != NULL;
     int rc = belt_worker_watch(worker, owes, now, err);
     belt_store_relaxed(&stats->restarts, worker->restarts);
     belt_store_relaxed(&stats->attempts, worker->attempts);
     belt_store_relaxed(&stats->hangs, worker->hangs);
+    if (worker->restarts != restarts && belt_wants(&chain->stage, BELT_WANT(WORKER_RESTART)))
+        belt_tell_restart(chain);
     if (rc < 0)
         return worker_failed(chain, err);
     if (rc)
@@ -174,7 +184,11 @@ static enum belt_turn take_result(struct belt_chain_stage *chain, uint64_t now,
             belt_count(&chain->stage.stats.messages, chain->frame->count);
             belt_count(&chain->stage.stats.frames, 1);
             chain->sparse = NULL;
+            if (belt_wants(&chain->stage, BELT_WANT_FRAMES))
+                belt_tell_frame(chain);
         }
+        if (belt_wants(&chain->stage, BELT_WANT(MESSAGE_EXCEPTION)))
+            belt_tell_failed(chain, chain->result->first, chain->result->end);
         /* The part of the frame that is still to come; nobody runs it here. */
         chain->segments[0] = (struct belt_segment){ chain->result->end, chain->frame->count, 0 };
         chain->segments_used = 1;
@@ -196,6 +210,8 @@ static enum belt_turn finish_result(struct belt_chain_stage *chain, struct belt_
     belt_worker_release(chain->worker);
     chain->result = NULL;
     if (last) {
+        if (belt_wants(&chain->stage, BELT_WANT_FRAMES))
+            belt_tell_frame_end(chain);
         chain->frame = NULL;
         chain->segments_used = 0;
         belt_intake_release(&chain->intake);
@@ -237,6 +253,8 @@ static enum belt_turn chain_turn(struct belt_stage *stage, uint64_t now, struct 
     int rc = run_frame(chain, err);
     if (rc <= 0)
         return rc < 0 ? BELT_TURN_FAILED : BELT_TURN_OUT;
+    if (belt_wants(&chain->stage, BELT_WANT_FRAMES))
+        belt_tell_frame_end(chain);
     chain->frame = NULL;
     belt_intake_release(&chain->intake);
     return BELT_TURN_BUSY;

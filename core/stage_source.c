@@ -3,7 +3,7 @@
 #include <errno.h>
 #include <string.h>
 
-#include "core/run_priv.h"
+#include "core/telemetry_priv.h"
 
 static struct belt_source_stage *source_of(struct belt_stage *stage)
 {
@@ -58,6 +58,8 @@ static bool has_tickets(struct belt_source_stage *s)
     if (enough == s->starved) {
         s->starved = !enough;
         belt_run_press(run, !enough);
+        if (belt_wants(&s->stage, BELT_WANT(PRESSURE_START) | BELT_WANT(PRESSURE_STOP)))
+            belt_tell_pressure(s);
     }
     return enough;
 }
@@ -88,6 +90,8 @@ static void publish(struct belt_source_stage *s, struct belt_feed *feed,
     belt_count(&s->stage.stats.messages, count);
     belt_count(&s->stage.stats.bytes, bytes);
     belt_count(&s->stage.stats.frames, 1);
+    if (belt_wants(&s->stage, BELT_WANT(SOURCE_FILL)))
+        belt_tell_fill(s, count, bytes, fill->chunk);
 }
 
 static void finish(struct belt_source_stage *s)
