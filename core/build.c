@@ -300,6 +300,8 @@ static bool make_source(struct belt_engine_run *run, uint32_t of, uint32_t numbe
     const struct belt_part *part = s->spec->use.part;
     bool ok = true, paired = run->sources_used == run->chains_used;
     s->part = (const struct belt_source *)(const void *)part;
+    s->rate = &run->rates[of];
+    s->due = UINT64_MAX;
     s->state = need(calloc(1, part->state_size + 1), &ok);
     s->feeds_used = paired || run->plan->pooled ? 1 : run->chains_used;
     s->feeds = need(calloc(s->feeds_used, sizeof *s->feeds), &ok);
@@ -378,9 +380,11 @@ static bool make_stages(struct belt_engine_run *run)
     run->sources = need(calloc(run->sources_used, sizeof *run->sources), &ok);
     run->chains = need(calloc(run->chains_used, sizeof *run->chains), &ok);
     run->pool.free = need(calloc(run->sources_used, sizeof *run->pool.free), &ok);
-    for (uint32_t s = 0; s < run->plan->first_processor; s++)
+    for (uint32_t s = 0; s < run->plan->first_processor; s++) {
+        belt_rate_set(&run->rates[s], &run->spec->sources[s].rate, 0, true);
         for (uint32_t i = 0; ok && i < run->plan->source_instances[s]; i++)
             ok = make_source(run, s, i);
+    }
     for (uint32_t i = 0; ok && i < run->chains_used; i++)
         ok = make_chain(run, i);
     for (int o = 0; ok && o < run->batchers_used; o++) {

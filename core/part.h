@@ -124,7 +124,7 @@ struct belt_step {
     int (*message)(void *state, struct belt_view *view, uint32_t i);
 };
 
-/* What a source fills: up to BELT_FRAME records whose bytes lie in its arena. */
+/* What a source fills: up to `most` records whose bytes lie in its arena. */
 struct belt_fill {
     uint32_t size;               /* sizeof(struct belt_fill) */
     struct belt_span *spans;     /* [BELT_FRAME], to be written */
@@ -137,6 +137,7 @@ struct belt_fill {
     uint64_t place;              /* set by fill: `base`'s offset in the file, or record 0's line */
     uint64_t failed[BELT_WORDS]; /* zero on entry; bit i: record i could not be taken whole */
     const char *failed_reason;   /* set by fill when a bit of failed[] is: static text */
+    uint32_t most;               /* at most so many records; 0, only after stop(): end, or idle */
 };
 
 enum { BELT_FILL_IDLE = -1, BELT_FILL_END = -2, BELT_FILL_ERROR = -3 };

@@ -10,6 +10,7 @@
 #include "core/lane_priv.h"
 #include "core/ledger_priv.h"
 #include "core/pipeline.h"
+#include "core/rate_priv.h"
 #include "core/spec_priv.h"
 #include "core/view_priv.h"
 #include "numa/place.h"
@@ -35,6 +36,9 @@ struct belt_source_stage {
     uint32_t *slab_frames;             /* [slabs]: frames that are out */
     bool *slab_closed;                 /* [slabs]: the last frame was seen */
     uint32_t feed;                     /* where the chunk in hand goes */
+    uint64_t on_way;                   /* messages in frames that are out */
+    struct belt_rate_state *rate;      /* shared by the source's instances */
+    uint64_t due;                      /* when the rate lets something through */
     uint64_t progress, progress_total; /* as last told by the part; control thread only */
     bool starved;                      /* has set `pressure` */
     bool stopping, finished;           /* told to stop; fill said END */
@@ -134,6 +138,7 @@ struct belt_engine_run {
     struct belt_source_stage *sources;
     struct belt_chain_stage *chains;
     struct belt_batcher_stage *batchers[BELT_BATCHERS]; /* [batcher] -> [instances] */
+    struct belt_rate_state rates[BELT_SOURCES];
     uint32_t sources_used, chains_used;
     int batchers_used; /* the `failed` one included */
     struct belt_pool pool;

@@ -5,6 +5,7 @@
 #define BELT_SPEC_PRIV_H
 
 #include "core/part.h"
+#include "core/rate_priv.h"
 #include "core/tree_priv.h"
 
 #define BELT_STEPS 32
@@ -32,6 +33,8 @@ struct belt_source_spec {
     uint32_t instances;   /* 0: as the planner likes */
     uint32_t slab, slabs; /* its arena, per instance */
     uint64_t window;      /* messages unsettled at a time, per instance */
+    uint32_t max_demand;  /* messages in a frame, and on the way to the processors */
+    struct belt_rate_conf rate;
 };
 
 struct belt_batcher_spec {

@@ -9,7 +9,8 @@
 #define WINDOW "4194304"
 
 struct source_conf {
-    int64_t concurrency, window;
+    int64_t concurrency, window, max_demand, min_demand;
+    const struct belt_node *rate;
 };
 
 #define AT(field) offsetof(struct source_conf, field)
@@ -18,9 +19,69 @@ static const struct belt_setting source_settings[] = {
     { "concurrency", BELT_SET_INT, AT(concurrency), "0", "instances; 0: as many as there are cores",
       NULL, 0, 256 },
     { "window", BELT_SET_INT, AT(window), WINDOW,
-      "most messages of an instance that may be unsettled at a time", NULL, BELT_FRAME, 1 << 30 },
+      "most messages of an instance that may be unsettled at a time", NULL, 64, 1 << 30 },
+    { "max_demand", BELT_SET_INT, AT(max_demand), "0",
+      "most messages of an instance in a frame, and on the way to processors; 0: what fits", NULL,
+      0, 1 << 30 },
+    { "min_demand", BELT_SET_INT, AT(min_demand), "0",
+      "without effect here: room is asked for as soon as it is there", NULL, 0, 1 << 30 },
+    { "rate", BELT_SET_TREE, AT(rate), "",
+      "so many messages in a time: { messages: 100, per: 1s, burst: 10 }", NULL, 0, 0 },
     { 0 },
 };
+
+struct rate_conf {
+    int64_t messages, burst;
+    uint64_t per;
+};
+
+static const struct belt_setting rate_settings[] = {
+    { "messages", BELT_SET_INT, offsetof(struct rate_conf, messages), NULL,
+      "so many messages, over all instances", NULL, 1, 0 },
+    { "per", BELT_SET_TIME, offsetof(struct rate_conf, per), "1s", "in so long, evenly", NULL, 0,
+      0 },
+    { "burst", BELT_SET_INT, offsetof(struct rate_conf, burst), "0",
+      "most at once after a pause; 0: the messages of 1 ms, at least one", NULL, 0, 1 << 30 },
+    { 0 },
+};
+
+static int read_rate(struct belt_builder *b, struct belt_source_spec *source,
+                     const struct belt_node *node, struct belt_error *err)
+{
+    struct rate_conf conf = { 0 };
+    char what[128];
+    snprintf(what, sizeof what, "%s rate", source->path);
+    struct belt_settings_in in = {
+        .table = rate_settings, .node = node, .what = what, .scalar = "messages"
+    };
+    if (!node)
+        return 0;
+    int rc = belt_settings_read(&in, &conf, b->tree, err);
+    if (rc < 0)
+        return rc;
+    if (!conf.per)
+        return belt_node_error(err, belt_node_get(node, "per"), "%s: per must be longer than 0s",
+                               what);
+    source->rate.messages = (uint64_t)conf.messages;
+    source->rate.per = conf.per;
+    source->rate.burst =
+        conf.burst ? (uint64_t)conf.burst : belt_rate_burst(source->rate.messages, conf.per);
+    return 0;
+}
+
+/* A frame must find tickets when all of the window is free. */
+static int read_demand(struct belt_source_spec *source, const struct source_conf *conf,
+                       const struct belt_node *own, struct belt_error *err)
+{
+    source->window = ((uint64_t)conf->window + 63) / 64 * 64;
+    source->max_demand = (uint32_t)conf->max_demand;
+    if (source->window < BELT_FRAME && (!source->max_demand || source->max_demand > source->window))
+        source->max_demand = (uint32_t)source->window;
+    if (conf->min_demand && conf->min_demand >= conf->max_demand)
+        return belt_node_error(err, belt_node_get(own, "min_demand"),
+                               "'min_demand' of %s must be below max_demand", source->path);
+    return 0;
+}
 
 static bool is_own(const char *key)
 {
@@ -110,7 +171,10 @@ static int add_source(struct belt_builder *b, const struct belt_node *node, cons
     };
     rc = belt_settings_read(&in, &conf, b->tree, err);
     source->instances = (uint32_t)conf.concurrency;
-    source->window = ((uint64_t)conf.window + 63) / 64 * 64;
+    if (rc == 0)
+        rc = read_demand(source, &conf, own, err);
+    if (rc == 0)
+        rc = read_rate(b, source, conf.rate, err);
     return rc < 0 ? rc : add_part(b, source, part, err);
 }
 

@@ -36,6 +36,7 @@ static void recycle(struct belt_source_stage *s)
     const struct belt_input_frame *frame;
     for (uint32_t f = 0; f < s->feeds_used; f++)
         while ((frame = belt_feed_reclaim(&s->feeds[f]))) {
+            s->on_way -= frame->count;
             uint32_t slab = frame->slab;
             s->slab_frames[slab]--;
             s->slab_closed[slab] |= (frame->flags & BELT_LAST_OF_SLAB) != 0;
@@ -49,10 +50,10 @@ static void recycle(struct belt_source_stage *s)
 
 /* Without a ticket nothing can be read until something settles, and what is
  * unsettled may lie in batches that wait for more: ask for them to be cut. */
-static bool has_tickets(struct belt_source_stage *s)
+static bool has_tickets(struct belt_source_stage *s, uint32_t count)
 {
     struct belt_engine_run *run = s->stage.run;
-    bool enough = belt_ledger_room(&s->ledger) >= BELT_WORDS;
+    bool enough = belt_ledger_room(&s->ledger) >= (count + 63) / 64;
     if (!enough)
         belt_count(&s->stage.stats.ledger_full, 1);
     if (enough == s->starved) {
@@ -80,6 +81,7 @@ static void publish(struct belt_source_stage *s, struct belt_feed *feed,
     memcpy(frame->failed, fill->failed, sizeof frame->failed);
     frame->failed_reason = fill->failed_reason;
     s->slab_frames[fill->slab]++;
+    s->on_way += count;
     belt_feed_publish(feed);
     if (fill->last_of_chunk)
         s->feed = (s->feed + 1) % s->feeds_used;
@@ -113,10 +115,44 @@ static enum belt_turn rest(struct belt_source_stage *s)
     return s->ledger.low == s->ledger.next ? BELT_TURN_ENDED : BELT_TURN_IN;
 }
 
+/* Messages that the next frame may have: 0 when enough are on their way. */
+static uint32_t demand(const struct belt_source_stage *s)
+{
+    uint64_t most = s->spec->max_demand;
+    if (!most)
+        return BELT_FRAME;
+    most = s->on_way < most ? most - s->on_way : 0;
+    return most < BELT_FRAME ? (uint32_t)most : BELT_FRAME;
+}
+
+static int too_many(const struct belt_source_stage *s, int count, uint32_t most,
+                    struct belt_error *err)
+{
+    belt_error_set(err, -EPROTO, "%s: %s gave %d records where at most %u were asked for",
+                   s->stage.name, s->spec->use.part->name, count, most);
+    return BELT_FILL_ERROR;
+}
+
+/* Asks the part for up to `most` messages, or as many as the rate lets through. */
+static int fill_frame(struct belt_source_stage *s, struct belt_fill *fill, uint64_t now,
+                      struct belt_error *err)
+{
+    uint32_t most = fill->most;
+    s->due = UINT64_MAX;
+    bool limited = belt_load_relaxed(&s->rate->messages) != 0;
+    if (limited && !(fill->most = belt_rate_take(s->rate, most, now, &s->due)) && !s->stopping)
+        return BELT_FILL_IDLE;
+    int count = s->part->fill(s->state, fill, err);
+    if (count > (int)fill->most)
+        count = too_many(s, count, fill->most, err);
+    if (limited)
+        belt_rate_give_back(s->rate, count > 0 ? fill->most - (uint32_t)count : fill->most);
+    return count;
+}
+
 static enum belt_turn source_turn(struct belt_stage *stage, uint64_t now, struct belt_error *err)
 {
     struct belt_source_stage *s = source_of(stage);
-    (void)now;
     recycle(s);
     belt_ledger_free(&s->ledger);
     if (s->finished)
@@ -127,10 +163,11 @@ static enum belt_turn source_turn(struct belt_stage *stage, uint64_t now, struct
             s->part->stop(s->state);
     }
     struct belt_feed *feed = &s->feeds[s->feed];
-    if (!has_tickets(s) || !belt_feed_claim(feed))
+    uint32_t most = demand(s);
+    if (!most || !has_tickets(s, most) || !belt_feed_claim(feed))
         return BELT_TURN_OUT;
-    struct belt_fill fill = { .size = sizeof fill, .spans = feed->claimed->spans };
-    int count = s->part->fill(s->state, &fill, err);
+    struct belt_fill fill = { .size = sizeof fill, .spans = feed->claimed->spans, .most = most };
+    int count = fill_frame(s, &fill, now, err);
     if (count == BELT_FILL_IDLE)
         return BELT_TURN_IN;
     if (count == BELT_FILL_ERROR)
@@ -142,10 +179,17 @@ static enum belt_turn source_turn(struct belt_stage *stage, uint64_t now, struct
     return BELT_TURN_BUSY;
 }
 
+static uint64_t source_deadline(const struct belt_stage *stage)
+{
+    const struct belt_source_stage *s = (const struct belt_source_stage *)(const void *)stage;
+    return s->finished ? UINT64_MAX : s->due;
+}
+
 const struct belt_stage_kind belt_source_kind = {
     .name = "source",
     .init = source_init,
     .turn = source_turn,
     .fini = source_fini,
+    .deadline = source_deadline,
     .fd = source_fd,
 };

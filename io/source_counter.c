@@ -90,7 +90,7 @@ static int fill(void *state, struct belt_fill *out, struct belt_error *err)
         s->at = s->end;
         return BELT_FILL_END;
     }
-    uint32_t count = s->end - s->at < BELT_FRAME ? (uint32_t)(s->end - s->at) : BELT_FRAME;
+    uint32_t count = s->end - s->at < out->most ? (uint32_t)(s->end - s->at) : out->most;
     out->slab = s->free[--s->free_used];
     char *slab = s->arena + (size_t)out->slab * SLAB;
     out->base = slab;

@@ -194,8 +194,8 @@ static uint32_t take(struct source_state *s, struct source_job *job, struct belt
     if (!job->begun)
         find_first(job, slab);
     if (job->at < end)
-        count = s->scan(slab, job->at, end, out->spans, BELT_FRAME, &job->at);
-    if (job->at < job->stop && count < BELT_FRAME && !(job->cut && count)) {
+        count = s->scan(slab, job->at, end, out->spans, out->most, &job->at);
+    if (job->at < job->stop && count < out->most && !(job->cut && count)) {
         bool torn = job->cut && !memchr(slab + job->at, '\n', job->have - job->at);
         if (torn && job->at >= job->have)
             job->at = job->stop;

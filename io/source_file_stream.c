@@ -66,9 +66,9 @@ static uint32_t records(struct source_state *s, struct source_job *job, struct b
         job->least = job->at;
     /* A long record that comes in small pieces is not looked through from its start each time. */
     if (memchr(slab + job->least, '\n', job->have - job->least))
-        count = s->scan(slab, job->at, job->have, out->spans, BELT_FRAME, &job->at);
+        count = s->scan(slab, job->at, job->have, out->spans, out->most, &job->at);
     uint32_t rest = job->have - job->at;
-    if (count < BELT_FRAME) {
+    if (count < out->most) {
         job->least = job->have;
         s->skipping = s->skipping || rest >= s->conf->max_record + 2;
         if (rest && (s->ended || s->skipping)) {
@@ -96,7 +96,7 @@ int source_stream_fill(struct source_state *s, struct source_job *job, struct be
         }
         count = records(s, job, out);
     }
-    if (count < BELT_FRAME && (s->ended || job->have == job->stop)) {
+    if (count < out->most && (s->ended || job->have == job->stop)) {
         s->carry = source_slab(s, job->slab) + job->at;
         s->carry_size = job->have - job->at;
         source_job_end(s, out);

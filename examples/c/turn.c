@@ -57,7 +57,7 @@ static int words_fill(void *state, struct belt_fill *out, struct belt_error *err
     s->free &= s->free - 1;
     char *base = s->arena + out->slab * SLAB;
     snprintf(base, SLAB, "%s", said);
-    for (char *at = base; *at && count < BELT_FRAME; count++) {
+    for (char *at = base; *at && count < (int)out->most; count++) {
         uint32_t size = (uint32_t)strcspn(at, " ");
         out->spans[count] = (struct belt_span){ (uint32_t)(at - base), size };
         at += size + (at[size] == ' ');

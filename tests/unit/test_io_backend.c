@@ -225,7 +225,7 @@ Test(io_backend, counter_gives_each_number_once_over_instances)
         cr_assert_eq(belt_source_counter.part.init(states[i], part.conf, &in, NULL), 0);
     }
     for (int turn = 0, over = 0; over < 2; turn++) {
-        struct belt_fill fill = { .size = sizeof fill, .spans = spans };
+        struct belt_fill fill = { .size = sizeof fill, .spans = spans, .most = BELT_FRAME };
         int count = belt_source_counter.fill(states[turn % 2], &fill, NULL);
         over = count == BELT_FILL_END ? over + 1 : 0;
         for (int k = 0; k < count; k++) {

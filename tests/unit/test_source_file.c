@@ -93,7 +93,7 @@ static void take(struct run *r, const struct belt_fill *fill, int count)
 static int step(struct run *r, int instance)
 {
     static struct belt_span spans[BELT_FRAME];
-    struct belt_fill fill = { .size = sizeof fill, .spans = spans };
+    struct belt_fill fill = { .size = sizeof fill, .spans = spans, .most = BELT_FRAME };
     int count = belt_source_file.fill(r->states[instance], &fill, &r->part.err);
     cr_assert_leq(count, BELT_FRAME);
     if (count >= 0) {
@@ -429,7 +429,7 @@ Test(source_file, is_idle_while_every_slab_is_lent)
     memset(text, 'x', sizeof text);
     io_write("in", text, sizeof text);
     cr_assert_eq(begin(&r, 1, "auto", with_path("in", "chunk: 4KiB, depth: 1")), 0);
-    struct belt_fill fill = { .size = sizeof fill, .spans = spans };
+    struct belt_fill fill = { .size = sizeof fill, .spans = spans, .most = BELT_FRAME };
     for (int i = 0; i < 3; i++)
         cr_assert_geq(belt_source_file.fill(r.states[0], &fill, &r.part.err), 0);
     cr_assert_eq(belt_source_file.fill(r.states[0], &fill, &r.part.err), BELT_FILL_IDLE);

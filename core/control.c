@@ -1,0 +1,71 @@
+/* Telling a running pipeline what to do. */
+#include "core/control.h"
+
+#include <errno.h>
+#include <string.h>
+
+#include "core/clock_priv.h"
+#include "core/control_priv.h"
+#include "core/settings_priv.h"
+
+uint64_t belt_pipeline_now(const struct belt_pipeline *p)
+{
+    return p->started ? belt_now() : p->run->ended_ns;
+}
+
+int belt_pipeline_find_source(const struct belt_pipeline *p, const char *name,
+                              struct belt_error *err)
+{
+    const char *names[BELT_SOURCES];
+    if (!p->run)
+        return belt_error_set(err, -EINVAL, "the pipeline was not started");
+    int count = p->spec->sources_used;
+    if (!name && count == 1)
+        return 0;
+    if (!name)
+        return belt_error_set(err, -EINVAL, "%s has %d sources: name one of them", p->spec->name,
+                              count);
+    for (int s = 0; s < count; s++) {
+        names[s] = p->spec->sources[s].name;
+        if (strcmp(names[s], name) == 0)
+            return s;
+    }
+    const char *near = belt_nearest(name, names, (size_t)count);
+    return belt_error_set(err, -EINVAL, "%s has no source '%s'%s%s%s", p->spec->name, name,
+                          near ? "; did you mean '" : "", near ? near : "", near ? "'?" : "");
+}
+
+/* ---- rate -------------------------------------------------------------------- */
+
+int belt_pipeline_rate(struct belt_pipeline *p, const char *source, struct belt_rate *out,
+                       struct belt_error *err)
+{
+    int s = belt_pipeline_find_source(p, source, err);
+    if (s < 0)
+        return s;
+    const struct belt_rate_state *rate = &p->run->rates[s];
+    struct belt_rate r = { .size = out->size,
+                           .messages = belt_load_relaxed(&rate->messages),
+                           .per_ns = belt_load_relaxed(&rate->per),
+                           .burst = belt_load_relaxed(&rate->burst) };
+    memcpy(out, &r, out->size < sizeof r ? out->size : sizeof r);
+    return 0;
+}
+
+int belt_pipeline_set_rate(struct belt_pipeline *p, const char *source,
+                           const struct belt_rate *rate, bool reset, struct belt_error *err)
+{
+    struct belt_rate r = { 0 };
+    int s = belt_pipeline_find_source(p, source, err);
+    if (s < 0)
+        return s;
+    memcpy(&r, rate, rate->size < sizeof r ? rate->size : sizeof r);
+    if (!r.per_ns)
+        r.per_ns = 1000000000u;
+    if (!r.burst)
+        r.burst = belt_rate_burst(r.messages, r.per_ns);
+    belt_rate_set(&p->run->rates[s], &(struct belt_rate_conf){ r.messages, r.per_ns, r.burst },
+                  belt_pipeline_now(p), reset);
+    belt_run_wake(p->run);
+    return 0;
+}
