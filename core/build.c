@@ -142,6 +142,34 @@ static void link_sources(struct belt_engine_run *run)
 
 /* ---- processor to batcher --------------------------------------------------- */
 
+/* An instance's budget is shared by its edges; each holds two full frames at least. */
+static uint64_t share_of(uint64_t budget, uint32_t edges, uint32_t capacity)
+{
+    uint64_t least = budget ? 2 * belt_overflow_record(capacity) : 0;
+    uint64_t share = (budget / edges + 7) & ~UINT64_C(7);
+    return share > least ? share : least;
+}
+
+static void carve_overflow(struct belt_engine_run *run, struct belt_chain_stage *chain,
+                           const struct belt_batcher_spec *batcher, struct belt_row_out *out)
+{
+    struct belt_overflow *over = carve(run, sizeof *over, 64);
+    void *staging = carve(run, belt_row_frame_size(out->capacity), 64);
+    uint64_t hold = share_of(batcher->hold, run->chains_used, out->capacity);
+    char *memory = carve(run, hold, 4096);
+    if (!over)
+        return;
+    over->staging = staging;
+    over->capacity = out->capacity;
+    over->memory = memory;
+    over->held.size = hold;
+    over->filed.size = share_of(batcher->spill_size, run->chains_used, out->capacity);
+    over->fd = -1;
+    over->stats = &chain->stage.stats;
+    out->over = over;
+    chain->holds = true;
+}
+
 static void link_rows(struct belt_engine_run *run, struct belt_chain_stage *chain, int o,
                       uint32_t i)
 {
@@ -168,6 +196,8 @@ static void link_rows(struct belt_engine_run *run, struct belt_chain_stage *chai
                                    .items = slots,
                                    .item_size = (uint32_t)belt_row_frame_size(out->capacity) };
     struct belt_mem mem = carve_ring(run, conf);
+    if (belt_batcher_holds(outlet->batcher))
+        carve_overflow(run, chain, outlet->batcher, out);
     out->reader = other_lane(&chain->stage, &b->stage);
     in->writer = other_lane(&b->stage, &chain->stage);
     if (mem.base) {
@@ -523,6 +553,8 @@ int belt_run_new(struct belt_engine_run **out, const struct belt_spec *spec,
         fill_lanes(run);
         rc = make_contents(run, err);
     }
+    if (rc == 0)
+        rc = belt_overflow_start(run, err);
     if (rc == 0 && zygote)
         rc = belt_zygote_region(zygote, run->region.fd, err);
     if (rc < 0) {

@@ -149,6 +149,15 @@ static void each_rows(struct finds *f, const void *slot, const void *who)
         find(f, &frame->runs[r]);
 }
 
+/* Rows not sent yet: of the open frame, and those that wait beside a full edge. */
+static void find_out(struct finds *f, const struct belt_row_out *out)
+{
+    if (out->open)
+        each_rows(f, out->open, NULL);
+    if (out->over)
+        belt_overflow_each_run(out->over, find, f);
+}
+
 /* Frames of a pool that wait for a processor: their numbers are in the ring. */
 static void find_pool(struct finds *f)
 {
@@ -175,8 +184,7 @@ static void find_everywhere(struct finds *f)
             find_input(f, chain->frame, chain);
         for (int o = 0; o < chain->outlets_used; o++)
             for (uint32_t i = 0; i < chain->outlets[o].batcher->instances; i++)
-                if (chain->outlets[o].outs[i].open)
-                    each_rows(f, chain->outlets[o].outs[i].open, NULL);
+                find_out(f, &chain->outlets[o].outs[i]);
     }
     for (int o = 0; o < run->batchers_used; o++)
         for (uint32_t i = 0; i < run->spec->batchers[o].instances; i++) {

@@ -110,10 +110,6 @@ static void sort_live(struct belt_chain_stage *chain, uint32_t first, uint32_t e
     }
 }
 
-/* A row, or one of several, that cannot be: its message fails. */
-static void fail_row(struct belt_chain_stage *chain, const struct belt_outlet *outlet, uint32_t i,
-                     const char *reason);
-
 static int fold(struct belt_chain_stage *chain, struct belt_outlet *out, struct belt_error *err)
 {
     uint64_t refused[BELT_WORDS] = { 0 };
@@ -125,8 +121,8 @@ static int fold(struct belt_chain_stage *chain, struct belt_outlet *out, struct 
     for (uint32_t w = 0; w < BELT_WORDS; w++) {
         out->todo[w] &= ~refused[w];
         for (uint64_t rest = refused[w]; rest; rest &= rest - 1)
-            fail_row(chain, out, w * 64 + (uint32_t)__builtin_ctzll(rest),
-                     "group key longer than 65535 bytes");
+            belt_dispatch_fail(chain, out, w * 64 + (uint32_t)__builtin_ctzll(rest),
+                               "group key longer than 65535 bytes");
     }
     belt_count(&chain->stage.stats.folded, count_bits(out->todo));
     settle_all(chain, out->todo);
@@ -174,8 +170,8 @@ static void sort_failed(struct belt_chain_stage *chain, uint32_t first, uint32_t
     count_failed(chain, count);
 }
 
-static void fail_row(struct belt_chain_stage *chain, const struct belt_outlet *outlet, uint32_t i,
-                     const char *reason)
+void belt_dispatch_fail(struct belt_chain_stage *chain, const struct belt_outlet *outlet,
+                        uint32_t i, const char *reason)
 {
     struct belt_outlet *failed = failed_outlet(chain);
     const uint64_t bit = UINT64_C(1) << (i % 64);
@@ -289,7 +285,7 @@ static bool write_row(struct belt_chain_stage *chain, struct belt_outlet *outlet
     }
     struct belt_row_frame *frame = belt_row_out_room(out, (uint32_t)bound, key_size);
     if (!frame)
-        return false;
+        return belt_overflow_refuse(chain, outlet, i);
     frame->chunk = chain->frame->chunk;
     size_t size = outlet->format->row(conf, view, i, frame->data + frame->bytes);
     put_key(frame, out->capacity, key, key_size, hash);
@@ -304,7 +300,7 @@ void belt_dispatch_too_long(struct belt_chain_stage *chain, struct belt_outlet *
     char reason[BELT_REASON];
     snprintf(reason, sizeof reason, "a row of %zu bytes is longer than %s takes: raise its memory",
              size, outlet->batcher->path);
-    fail_row(chain, outlet, i, reason);
+    belt_dispatch_fail(chain, outlet, i, reason);
 }
 
 static bool write_rows(struct belt_chain_stage *chain, struct belt_outlet *outlet,
@@ -365,7 +361,7 @@ void belt_dispatch_flush(struct belt_chain_stage *chain)
     for (int o = 0; o < chain->outlets_used; o++)
         for (uint32_t i = 0; i < chain->outlets[o].batcher->instances; i++) {
             struct belt_row_out *out = &chain->outlets[o].outs[i];
-            if (out->open)
+            if (out->open && !belt_row_out_held(out))
                 belt_row_out_flush(out, 0, out->open->chunk, 0);
         }
 }

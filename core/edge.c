@@ -3,6 +3,7 @@
 #include <sched.h>
 
 #include "core/lane_priv.h"
+#include "core/overflow_priv.h"
 
 size_t belt_row_frame_size(uint32_t capacity)
 {
@@ -115,13 +116,23 @@ bool belt_intake_ended(struct belt_intake *intake)
     return !intake->taken && belt_rx_ended(&intake->rx);
 }
 
+/* A frame of the edge, or one that waits beside it when it is full, or when others do. */
+static struct belt_row_frame *row_claim(struct belt_row_out *out)
+{
+    if (out->over && belt_overflow_waits(out->over))
+        return out->over->staging;
+    struct belt_slots slot = belt_claim(&out->tx, 1);
+    if (slot.count)
+        return slot.first;
+    return out->over ? out->over->staging : NULL;
+}
+
 static struct belt_row_frame *row_open(struct belt_row_out *out)
 {
     if (!out->open) {
-        struct belt_slots slot = belt_claim(&out->tx, 1);
-        if (!slot.count)
+        out->open = row_claim(out);
+        if (!out->open)
             return NULL;
-        out->open = slot.first;
         out->open->count = out->open->flags = 0;
         out->open->bytes = out->open->key_bytes = out->open->runs_used = 0;
         out->open->chunk = out->open->epoch = 0;
@@ -138,8 +149,7 @@ struct belt_row_frame *belt_row_out_room(struct belt_row_out *out, uint32_t row,
     if (frame->count < BELT_FRAME && need <= out->capacity)
         return frame;
     assert(frame->count);
-    belt_row_out_flush(out, 0, frame->chunk, 0);
-    return row_open(out);
+    return belt_row_out_flush(out, 0, frame->chunk, 0) ? row_open(out) : NULL;
 }
 
 bool belt_row_out_flush(struct belt_row_out *out, uint32_t flags, uint64_t chunk, uint64_t epoch)
@@ -152,6 +162,14 @@ bool belt_row_out_flush(struct belt_row_out *out, uint32_t flags, uint64_t chunk
     frame->flags = flags;
     frame->chunk = chunk;
     frame->epoch = epoch;
+    if (belt_row_out_held(out)) {
+        if (!belt_overflow_push(out->over)) {
+            frame->flags = 0;
+            return false;
+        }
+        out->open = NULL;
+        return true;
+    }
     out->open = NULL;
     belt_publish(&out->tx, 1);
     belt_lane_wake(out->reader);

@@ -11,6 +11,7 @@
 #define BELT_EDGE_PRIV_H
 
 #include "core/batch_priv.h"
+#include "core/overflow_priv.h"
 #include "core/part.h"
 #include "rings/ring.h"
 
@@ -103,6 +104,7 @@ struct belt_row_out {
     struct belt_row_frame *open; /* claimed, being filled */
     uint32_t capacity;           /* bytes of `data` */
     struct belt_lane *reader;
+    struct belt_overflow *over; /* NULL: a full edge stops its writer */
 };
 
 struct belt_row_in {
@@ -113,6 +115,16 @@ struct belt_row_in {
     struct belt_lane *writer;
 };
 
+/* The open frame waits beside the edge. */
+static inline bool belt_row_out_held(const struct belt_row_out *out)
+{
+    return out->over && out->open == out->over->staging;
+}
+/* Nothing is left to be sent. */
+static inline bool belt_row_out_empty(const struct belt_row_out *out)
+{
+    return !out->open && (!out->over || !belt_overflow_waits(out->over));
+}
 /* The open frame with room for one more row, or NULL: no frame is free. */
 struct belt_row_frame *belt_row_out_room(struct belt_row_out *out, uint32_t row, uint32_t key);
 /* Publishes the open frame with these flags, claiming an empty one when there is

@@ -101,6 +101,7 @@ struct belt_chain_stage {
     struct belt_span *failed_spans;       /* [2 * BELT_FRAME]: reasons, files */
     int64_t *failed_places;               /* [BELT_FRAME] */
     int outlets_used;
+    bool holds; /* rows may wait beside the edge of an outlet */
     struct belt_failure_seen failures[BELT_FAILURES];
     uint32_t failures_used;
     struct belt_worker *worker;       /* isolation: process */
@@ -297,6 +298,9 @@ extern const struct belt_stage_kind belt_batcher_kind;
 int belt_dispatch_begin(struct belt_chain_stage *chain, struct belt_error *err);
 /* Writes rows while there is room; true when all are written. */
 bool belt_dispatch_rows(struct belt_chain_stage *chain);
+/* A row, or one of several, that cannot be: its message fails. */
+void belt_dispatch_fail(struct belt_chain_stage *chain, const struct belt_outlet *outlet,
+                        uint32_t i, const char *reason);
 /* The frame is through: marks of chunks. True when all marks are out. */
 bool belt_dispatch_mark(struct belt_chain_stage *chain);
 /* A row that no frame of this outlet can hold: its message fails. */
@@ -306,6 +310,16 @@ void belt_dispatch_too_long(struct belt_chain_stage *chain, struct belt_outlet *
 void belt_dispatch_flush(struct belt_chain_stage *chain);
 /* Sends the partial tables whose epoch is over, or (ended) the last. True when through. */
 bool belt_dispatch_partials(struct belt_chain_stage *chain, uint64_t now, bool ended);
+
+/* ---- overflow_run.c: rows beside full edges (overflow_priv.h) -------------------------- */
+
+/* A row without room: true when its message fails for it, false when it waits. */
+bool belt_overflow_refuse(struct belt_chain_stage *chain, struct belt_outlet *outlet, uint32_t i);
+/* Moves on what waits beside the edges of a chain that holds. */
+int belt_overflow_serve(struct belt_chain_stage *chain, struct belt_error *err);
+/* The files, before anything is read. */
+int belt_overflow_start(struct belt_engine_run *run, struct belt_error *err);
+void belt_overflow_stop(struct belt_engine_run *run);
 
 /* ---- stage_batcher.c -------------------------------------------------------- */
 

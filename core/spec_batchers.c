@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "core/aggregate_priv.h"
+#include "core/overflow_priv.h"
 #include "core/settings_priv.h"
 #include "core/spec_priv.h"
 
@@ -15,6 +16,7 @@ struct batcher_conf {
     uint64_t bytes, timeout, memory;
     int order;
     bool blocking;
+    struct belt_hold_conf hold;
     const struct belt_node *sink, *aggregate;
 };
 
@@ -36,6 +38,12 @@ static const struct belt_setting batcher_settings[] = {
       "input|any", 0, 0 },
     { "blocking", BELT_SET_BOOL, AT(blocking), "false", "the sink may wait: a lane of its own",
       NULL, 0, 0 },
+    { "hold", BELT_SET_SIZE, AT(hold.hold), "0B",
+      "rows that may wait for an instance that is behind, while others go on", NULL, 0, 0 },
+    { "when_full", BELT_SET_CHOICE, AT(hold.when_full), "wait",
+      "and then: all wait, or rows go to a file, or their messages fail", "wait|spill|fail", 0, 0 },
+    { "spill", BELT_SET_TREE, AT(hold.spill), "", "the file: { path: DIR, size: SIZE }", NULL, 0,
+      0 },
     { "sink", BELT_SET_TREE, AT(sink), "", "where batches go: { NAME: { ... } }", NULL, 0, 0 },
     { "aggregate", BELT_SET_TREE, AT(aggregate), "", "fold messages instead of passing them on",
       NULL, 0, 0 },
@@ -208,6 +216,8 @@ static int add_batcher(struct belt_builder *b, struct belt_batcher_spec *batcher
     char path[128];
     snprintf(path, sizeof path, "%s.sink", batcher->path);
     rc = conf.aggregate ? add_aggregate(b, batcher, &conf, err) : 0;
+    if (rc == 0)
+        rc = belt_spec_add_hold(b, batcher, &conf.hold, err);
     if (rc == 0)
         rc = add_key(b, batcher, conf.key, err);
     if (rc == 0)

@@ -52,10 +52,17 @@ struct belt_batcher_spec {
     uint64_t bytes;   /* so many bytes, */
     uint64_t timeout; /* or so long after its first message (ns) */
     uint64_t memory;  /* arena of the open batches, bytes */
+    uint64_t hold;    /* rows that may wait for an instance whose edge is full, bytes */
+    int when_full;    /* enum belt_when_full: and then */
+    const char *spill_path;
+    uint64_t spill_size; /* for each instance, bytes */
     bool blocking;
     char header[BELT_HEADER];
     size_t header_size;
 };
+
+/* What happens to a row when the edge to its batcher, and what may be held, is full. */
+enum belt_when_full { BELT_FULL_WAIT, BELT_FULL_SPILL, BELT_FULL_FAIL };
 
 enum belt_isolation { BELT_ISOLATION_THREAD, BELT_ISOLATION_PROCESS };
 enum belt_sandbox { BELT_SANDBOX_NONE, BELT_SANDBOX_STRICT };

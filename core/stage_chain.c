@@ -119,7 +119,7 @@ static enum belt_turn no_input(struct belt_chain_stage *chain, uint64_t now)
         return BELT_TURN_OUT;
     for (int o = 0; o < chain->outlets_used; o++)
         for (uint32_t i = 0; i < chain->outlets[o].batcher->instances; i++)
-            if (chain->outlets[o].outs[i].open)
+            if (!belt_row_out_empty(&chain->outlets[o].outs[i]))
                 return BELT_TURN_OUT;
     close_outlets(chain);
     return BELT_TURN_ENDED;
@@ -240,6 +240,8 @@ static int chain_fd(struct belt_stage *stage)
 static enum belt_turn chain_turn(struct belt_stage *stage, uint64_t now, struct belt_error *err)
 {
     struct belt_chain_stage *chain = chain_of(stage);
+    if (chain->holds && belt_overflow_serve(chain, err) < 0)
+        return BELT_TURN_FAILED;
     if (!chain->frame && !belt_dispatch_partials(chain, now, false))
         return BELT_TURN_OUT;
     if (chain->worker)

@@ -46,6 +46,9 @@ void *realloc(void *old, size_t size)
 }
 
 static const char *const pipelines[] = {
+    "source: { counter: { count: 3000000 } }\n"
+    "batcher: { size: 100, hold: 1MiB, when_full: spill, spill: { path: /tmp, size: 1GiB },\n"
+    "           memory: 1MiB, blocking: true, sink: 'null' }\n",
     "source: { counter: { count: 3000000 } }\nbatcher: { size: 100, sink: 'null' }\n",
     "placement: { fuse: none }\nsource: { counter: { count: 300000 } }\n"
     "processor: { steps: [ keep: { payload: { contains: a } } ] }\n"

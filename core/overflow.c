@@ -1,0 +1,210 @@
+#include "core/overflow_priv.h"
+
+#include <string.h>
+
+#include "core/edge_priv.h"
+#include "core/lane_priv.h"
+
+/* ---- where records lie -------------------------------------------------------- */
+
+bool belt_fifo_put(struct belt_fifo *fifo, uint64_t size, uint64_t *at)
+{
+    if (size > fifo->size)
+        return false;
+    uint64_t to_end = fifo->size - fifo->tail % fifo->size;
+    uint64_t skip = size > to_end ? to_end : 0;
+    if (fifo->tail - fifo->head + skip + size > fifo->size)
+        return false;
+    if (skip) {
+        fifo->end = fifo->tail;
+        fifo->wrapped = true;
+        fifo->tail += skip;
+    }
+    *at = fifo->tail % fifo->size;
+    fifo->tail += size;
+    return true;
+}
+
+bool belt_fifo_at(const struct belt_fifo *fifo, uint64_t *cursor, uint64_t *at)
+{
+    if (*cursor == fifo->tail)
+        return false;
+    if (fifo->wrapped && *cursor == fifo->end)
+        *cursor += fifo->size - *cursor % fifo->size;
+    *at = *cursor % fifo->size;
+    return true;
+}
+
+void belt_fifo_drop(struct belt_fifo *fifo, uint64_t size)
+{
+    uint64_t at, cursor = fifo->head;
+    bool any = belt_fifo_at(fifo, &cursor, &at);
+    assert(any);
+    (void)any;
+    fifo->wrapped &= cursor == fifo->head;
+    fifo->head = cursor + size;
+    /* Empty: from the start again, so that whatever is not longer than all of it fits. */
+    if (fifo->head == fifo->tail)
+        fifo->head = fifo->tail = 0;
+}
+
+/* ---- a frame as a record ------------------------------------------------------ */
+
+static uint64_t record_size(uint32_t count, uint32_t runs, uint64_t bytes)
+{
+    uint64_t row = 2 * sizeof(struct belt_span) + sizeof(uint32_t);
+    uint64_t size =
+        sizeof(struct belt_packed) + runs * sizeof(struct belt_run) + count * row + bytes;
+    return (size + 7) & ~UINT64_C(7);
+}
+
+uint64_t belt_overflow_record(uint32_t capacity)
+{
+    return record_size(BELT_FRAME, BELT_FRAME, capacity);
+}
+
+void belt_pack(struct belt_packed *packed, const struct belt_row_frame *frame)
+{
+    *packed = (struct belt_packed){
+        .size =
+            record_size(frame->count, frame->runs_used, (uint64_t)frame->bytes + frame->key_bytes),
+        .chunk = frame->chunk,
+        .epoch = frame->epoch,
+        .count = frame->count,
+        .flags = frame->flags,
+        .bytes = frame->bytes,
+        .key_bytes = frame->key_bytes,
+        .runs_used = frame->runs_used,
+    };
+}
+
+void belt_unpack(struct belt_row_frame *frame, const struct belt_packed *packed)
+{
+    frame->chunk = packed->chunk;
+    frame->epoch = packed->epoch;
+    frame->count = packed->count;
+    frame->flags = packed->flags;
+    frame->bytes = packed->bytes;
+    frame->key_bytes = packed->key_bytes;
+    frame->runs_used = packed->runs_used;
+}
+
+void belt_pieces(const struct belt_row_frame *frame, uint32_t capacity,
+                 struct iovec pieces[BELT_PIECES])
+{
+    struct belt_row_frame *f = (struct belt_row_frame *)(uintptr_t)frame;
+    pieces[0] = (struct iovec){ f->runs, f->runs_used * sizeof *f->runs };
+    pieces[1] = (struct iovec){ f->rows, f->count * sizeof *f->rows };
+    pieces[2] = (struct iovec){ f->keys, f->count * sizeof *f->keys };
+    pieces[3] = (struct iovec){ f->hashes, f->count * sizeof *f->hashes };
+    pieces[4] = (struct iovec){ f->data, f->bytes };
+    pieces[5] = (struct iovec){ f->data + capacity - f->key_bytes, f->key_bytes };
+}
+
+/* ---- in memory ---------------------------------------------------------------- */
+
+static bool hold(struct belt_overflow *over, const struct belt_row_frame *frame)
+{
+    struct belt_packed packed;
+    struct iovec pieces[BELT_PIECES];
+    uint64_t at;
+    belt_pack(&packed, frame);
+    if (!belt_fifo_put(&over->held, packed.size, &at))
+        return false;
+    char *to = over->memory + at;
+    memcpy(to, &packed, sizeof packed);
+    to += sizeof packed;
+    belt_pieces(frame, over->capacity, pieces);
+    for (int i = 0; i < BELT_PIECES; to += pieces[i++].iov_len)
+        memcpy(to, pieces[i].iov_base, pieces[i].iov_len);
+    return true;
+}
+
+static void take_held(struct belt_overflow *over, struct belt_row_frame *frame)
+{
+    struct belt_packed packed;
+    struct iovec pieces[BELT_PIECES];
+    uint64_t at = 0, cursor = over->held.head;
+    belt_fifo_at(&over->held, &cursor, &at);
+    const char *from = over->memory + at;
+    memcpy(&packed, from, sizeof packed);
+    from += sizeof packed;
+    belt_unpack(frame, &packed);
+    belt_pieces(frame, over->capacity, pieces);
+    for (int i = 0; i < BELT_PIECES; from += pieces[i++].iov_len)
+        memcpy(pieces[i].iov_base, from, pieces[i].iov_len);
+    belt_fifo_drop(&over->held, packed.size);
+}
+
+/* ---- the three of them -------------------------------------------------------- */
+
+bool belt_overflow_push(struct belt_overflow *over)
+{
+    const struct belt_row_frame *frame = over->staging;
+    bool filed = over->filed.tail != over->filed.head;
+    /* What is in the file is older than this, and must stay ahead of it. */
+    if ((filed || !hold(over, frame)) && !belt_spill_put(over, frame))
+        return false;
+    belt_count(&over->stats->held_back, frame->count);
+    return true;
+}
+
+static bool take_oldest(struct belt_overflow *over, struct belt_row_frame *slot, int *rc,
+                        struct belt_error *err)
+{
+    if (over->held.tail != over->held.head)
+        take_held(over, slot);
+    else
+        *rc = belt_spill_take(over, slot, err);
+    return *rc == 0;
+}
+
+/* Nothing waits any more but what is in the staging frame: it goes on in the edge. */
+static void unstage(struct belt_row_out *out, struct belt_row_frame *slot)
+{
+    struct belt_packed packed;
+    struct iovec from[BELT_PIECES], to[BELT_PIECES];
+    belt_pack(&packed, out->over->staging);
+    belt_unpack(slot, &packed);
+    belt_pieces(out->over->staging, out->capacity, from);
+    belt_pieces(slot, out->capacity, to);
+    for (int i = 0; i < BELT_PIECES; i++)
+        memcpy(to[i].iov_base, from[i].iov_base, from[i].iov_len);
+    out->open = slot;
+}
+
+int belt_overflow_drain(struct belt_row_out *out, struct belt_error *err)
+{
+    struct belt_overflow *over = out->over;
+    int rc = 0;
+    while (rc == 0 && (belt_overflow_waits(over) || out->open == over->staging)) {
+        struct belt_slots slot = belt_claim(&out->tx, 1);
+        if (!slot.count)
+            break;
+        if (!belt_overflow_waits(over)) {
+            unstage(out, slot.first);
+            break;
+        }
+        if (take_oldest(over, slot.first, &rc, err)) {
+            belt_publish(&out->tx, 1);
+            belt_lane_wake(out->reader);
+        }
+    }
+    return rc;
+}
+
+void belt_overflow_each_run(const struct belt_overflow *over, belt_run_fn *fn, void *ctx)
+{
+    uint64_t at, cursor = over->held.head;
+    while (belt_fifo_at(&over->held, &cursor, &at)) {
+        struct belt_packed packed;
+        memcpy(&packed, over->memory + at, sizeof packed);
+        for (uint32_t r = 0; r < packed.runs_used; r++) {
+            struct belt_run run;
+            memcpy(&run, over->memory + at + sizeof packed + r * sizeof run, sizeof run);
+            fn(ctx, &run);
+        }
+        cursor += packed.size;
+    }
+    belt_spill_each_run(over, fn, ctx);
+}

@@ -1,0 +1,69 @@
+/* What a run does with the rows that wait beside its edges. */
+#include <unistd.h>
+
+#include "core/run_priv.h"
+
+static int each_overflow(struct belt_chain_stage *chain,
+                         int (*fn)(struct belt_outlet *outlet, struct belt_row_out *out,
+                                   struct belt_error *err),
+                         struct belt_error *err)
+{
+    int rc = 0;
+    for (int o = 0; chain->outlets && o < chain->outlets_used; o++) {
+        struct belt_outlet *outlet = &chain->outlets[o];
+        for (uint32_t i = 0; rc == 0 && outlet->outs && i < outlet->batcher->instances; i++)
+            if (outlet->outs[i].over)
+                rc = fn(outlet, &outlet->outs[i], err);
+    }
+    return rc;
+}
+
+static int drain(struct belt_outlet *outlet, struct belt_row_out *out, struct belt_error *err)
+{
+    (void)outlet;
+    return belt_overflow_drain(out, err);
+}
+
+int belt_overflow_serve(struct belt_chain_stage *chain, struct belt_error *err)
+{
+    return each_overflow(chain, drain, err);
+}
+
+bool belt_overflow_refuse(struct belt_chain_stage *chain, struct belt_outlet *outlet, uint32_t i)
+{
+    char reason[BELT_REASON];
+    if (outlet->batcher->when_full != BELT_FULL_FAIL)
+        return false;
+    snprintf(reason, sizeof reason, "%s is behind, and what may wait for it is full",
+             outlet->batcher->path);
+    belt_dispatch_fail(chain, outlet, i, reason);
+    return true;
+}
+
+static int start(struct belt_outlet *outlet, struct belt_row_out *out, struct belt_error *err)
+{
+    return out->over->filed.size ? belt_spill_open(out->over, outlet->batcher, err) : 0;
+}
+
+int belt_overflow_start(struct belt_engine_run *run, struct belt_error *err)
+{
+    int rc = 0;
+    for (uint32_t c = 0; rc == 0 && c < run->chains_used; c++)
+        rc = each_overflow(&run->chains[c], start, err);
+    return rc;
+}
+
+static int stop(struct belt_outlet *outlet, struct belt_row_out *out, struct belt_error *err)
+{
+    (void)outlet, (void)err;
+    if (out->over->fd >= 0)
+        close(out->over->fd);
+    out->over->fd = -1;
+    return 0;
+}
+
+void belt_overflow_stop(struct belt_engine_run *run)
+{
+    for (uint32_t c = 0; run->chains && c < run->chains_used; c++)
+        each_overflow(&run->chains[c], stop, NULL);
+}
