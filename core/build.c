@@ -229,6 +229,8 @@ static void carve_source(struct belt_engine_run *run, struct belt_source_stage *
     s->ledger.mask = room - 1;
     s->ledger.done = carve(run, room * sizeof(uint64_t), 4096);
     s->ledger.failed = carve(run, room * sizeof(uint64_t), 4096);
+    if (s->part->ack)
+        s->ledger.owed = carve(run, room * sizeof(uint64_t), 4096);
     int node = run->plan->place->lanes[s->stage.lane->index].node;
     if (memory)
         belt_bind_memory(run->plan->topology, memory, arena, node);

@@ -20,6 +20,8 @@ uint64_t belt_ledger_issue(struct belt_ledger *ledger, uint32_t count)
         /* Relaxed: nobody knows these tickets before the frame is published. */
         belt_store_relaxed(&ledger->failed[at], 0);
         belt_store_relaxed(&ledger->done[at], here >= 64 ? 0 : ALL << here);
+        if (ledger->owed)
+            ledger->owed[at] = here >= 64 ? ALL : ~(ALL << here);
     }
     belt_store_relaxed(&ledger->issued, ledger->issued + count);
     belt_store_relaxed(&ledger->next, first + words);
@@ -40,6 +42,24 @@ uint64_t belt_ledger_free(struct belt_ledger *ledger)
         belt_store_relaxed(&ledger->settled_failed, ledger->settled_failed + failed);
     belt_store_relaxed(&ledger->low, low);
     return low - from;
+}
+
+void belt_ledger_tell(struct belt_ledger *ledger, bool any, belt_tell_fn *tell, void *ctx)
+{
+    for (uint64_t word = ledger->low; word < ledger->next; word++) {
+        uint64_t at = word & ledger->mask;
+        /* A2, pairs with R1 in belt_ledger_settle(): what is acknowledged upstream has
+         * been done; without it the sink's stores could come after. */
+        uint64_t done = belt_load_acquire(&ledger->done[at]);
+        if (!any && done != ALL)
+            return;
+        uint64_t ready = done & ledger->owed[at];
+        if (!ready)
+            continue;
+        uint64_t failed = belt_load_relaxed(&ledger->failed[at]) & ready;
+        ledger->owed[at] &= ~ready;
+        tell(ctx, word, ready & ~failed, failed);
+    }
 }
 
 struct belt_ledger_counts belt_ledger_count(const struct belt_ledger *ledger)

@@ -23,6 +23,7 @@
 
 struct belt_ledger {
     uint64_t *done, *failed; /* [words], word w of the sequence at w & mask */
+    uint64_t *owed;          /* [words]: not told upstream yet; NULL: nobody is. Source only */
     uint64_t words, mask;    /* the window; a power of two at least as large, less 1 */
     uint64_t next, low;      /* words issued; words below `low` are settled and free. Source only */
     uint64_t issued;         /* messages that got a ticket. Source only */
@@ -56,6 +57,10 @@ static inline uint64_t belt_ledger_words(uint64_t window)
 uint64_t belt_ledger_room(const struct belt_ledger *ledger);
 /* Frees what is settled in order. How many words. */
 uint64_t belt_ledger_free(struct belt_ledger *ledger);
+/* Calls tell() for what is settled and still owed: in order up to the first word that is
+ * not settled whole, or (any) of every word. Before belt_ledger_free(). */
+typedef void belt_tell_fn(void *ctx, uint64_t word, uint64_t done, uint64_t failed);
+void belt_ledger_tell(struct belt_ledger *ledger, bool any, belt_tell_fn *tell, void *ctx);
 struct belt_ledger_counts {
     uint64_t issued, unsettled, failed; /* messages */
 };

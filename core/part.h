@@ -138,6 +138,14 @@ struct belt_fill {
     uint64_t failed[BELT_WORDS]; /* zero on entry; bit i: record i could not be taken whole */
     const char *failed_reason;   /* set by fill when a bit of failed[] is: static text */
     uint32_t most;               /* at most so many records; 0, only after stop(): end, or idle */
+    uint64_t ticket;             /* by which ack() tells record 0; record i's is ticket + i */
+};
+
+/* What became of some of the 64 messages from `ticket` on: message i by its bit i. */
+struct belt_acked {
+    uint32_t size;         /* sizeof(struct belt_acked) */
+    uint64_t ticket;       /* a multiple of 64 */
+    uint64_t done, failed; /* not both */
 };
 
 enum { BELT_FILL_IDLE = -1, BELT_FILL_END = -2, BELT_FILL_ERROR = -3 };
@@ -166,6 +174,15 @@ struct belt_source {
      * line. Any thread. */
     uint64_t (*progress)(void *state, uint64_t *total);
     bool rewinds; /* reading again from the start gives the same records */
+    /* Acknowledge upstream: the outcome of messages, of each once; what is never told of
+     * was not settled. In the order of tickets, those of fill in between missing where a
+     * frame was short; or, with ack_any, as they settle. Same thread as fill, and before
+     * fini. May be NULL. */
+    void (*ack)(void *state, const struct belt_acked *acked);
+    bool ack_any;
+    /* An aggregate has folded messages in its memory alone. Where that is not enough for
+     * upstream (false) and the source does not rewind, the two are refused together. */
+    bool ack_folded;
 };
 
 /* Messages of one key, formatted, contiguous. Lent to the sink until done. */

@@ -17,9 +17,28 @@ static int source_init(struct belt_stage *stage, struct belt_error *err)
     return use->part->init ? use->part->init(s->state, use->conf, &s->in, err) : 0;
 }
 
+/* ---- acknowledgements -------------------------------------------------------- */
+
+static void tell(void *ctx, uint64_t word, uint64_t done, uint64_t failed)
+{
+    struct belt_source_stage *s = ctx;
+    struct belt_acked acked = {
+        .size = sizeof acked, .ticket = word * 64, .done = done, .failed = failed
+    };
+    s->part->ack(s->state, &acked);
+}
+
+static void settle_window(struct belt_source_stage *s)
+{
+    if (s->ledger.owed)
+        belt_ledger_tell(&s->ledger, s->part->ack_any, tell, s);
+    belt_ledger_free(&s->ledger);
+}
+
 static void source_fini(struct belt_stage *stage)
 {
     struct belt_source_stage *s = source_of(stage);
+    settle_window(s);
     const struct belt_use *use = &s->spec->use;
     if (use->part->fini)
         use->part->fini(s->state, use->conf);
@@ -139,6 +158,7 @@ static int fill_frame(struct belt_source_stage *s, struct belt_fill *fill, uint6
 {
     uint32_t most = fill->most;
     s->due = UINT64_MAX;
+    fill->ticket = s->ledger.next * 64;
     bool limited = belt_load_relaxed(&s->rate->messages) != 0;
     if (limited && !(fill->most = belt_rate_take(s->rate, most, now, &s->due)) && !s->stopping)
         return BELT_FILL_IDLE;
@@ -154,7 +174,7 @@ static enum belt_turn source_turn(struct belt_stage *stage, uint64_t now, struct
 {
     struct belt_source_stage *s = source_of(stage);
     recycle(s);
-    belt_ledger_free(&s->ledger);
+    settle_window(s);
     if (s->finished)
         return rest(s);
     if (belt_run_stopping(stage->run) && !s->stopping) {
