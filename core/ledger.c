@@ -36,6 +36,8 @@ uint64_t belt_ledger_free(struct belt_ledger *ledger)
         /* A1, pairs with R1 in belt_ledger_settle(). */
         if (belt_load_acquire(&ledger->done[at]) != ALL)
             break;
+        if (ledger->owed && ledger->owed[at])
+            break; /* settled since belt_ledger_tell() looked */
         failed += (uint64_t)__builtin_popcountll(belt_load_relaxed(&ledger->failed[at]));
     }
     if (failed)

@@ -16,6 +16,28 @@ static struct belt_ledger ledger_new(void)
         struct belt_ledger){ .done = done, .failed = failed, .words = WORDS, .mask = WORDS - 1 };
 }
 
+static void note_word(void *ctx, uint64_t word, uint64_t good, uint64_t bad)
+{
+    (void)word;
+    *(uint64_t *)ctx |= good | bad;
+}
+
+Test(ledger, keeps_a_word_that_is_still_owed)
+{
+    static uint64_t owed[WORDS];
+    struct belt_ledger ledger = ledger_new();
+    uint64_t told = 0;
+    ledger.owed = owed;
+    belt_ledger_issue(&ledger, 3);
+    belt_ledger_tell(&ledger, true, note_word, &told);
+    belt_ledger_settle(&ledger, 0, 7);
+    cr_assert_eq(told, 0);
+    cr_assert_eq(belt_ledger_free(&ledger), 0);
+    belt_ledger_tell(&ledger, true, note_word, &told);
+    cr_assert_eq(told, 7);
+    cr_assert_eq(belt_ledger_free(&ledger), 1);
+}
+
 Test(ledger, begins_with_all_of_its_window_free)
 {
     struct belt_ledger l = ledger_new();
