@@ -28,6 +28,25 @@ static void unlink_from_list(struct belt_batches *batches, struct belt_open_batc
     list->count--;
 }
 
+void belt_batches_move(struct belt_batches *batches, struct belt_open_batch *open, uint32_t state)
+{
+    unlink_from_list(batches, open);
+    append(batches, open, state);
+}
+
+static void move_to_front(struct belt_batches *batches, struct belt_open_batch *open,
+                          uint32_t state)
+{
+    struct belt_batch_list *list = &batches->lists[state];
+    unlink_from_list(batches, open);
+    open->state = state;
+    open->prev = NULL;
+    open->next = list->first;
+    *(list->first ? &list->first->prev : &list->last) = open;
+    list->first = open;
+    list->count++;
+}
+
 /* ---- the table of open batches, by key -------------------------------------- */
 
 static uint64_t load8(const char *bytes)
@@ -102,9 +121,8 @@ static void cut(struct belt_batches *batches, struct belt_open_batch *open, uint
     if (batches->last == open)
         batches->last = NULL;
     table_remove(batches, open);
-    unlink_from_list(batches, open);
     open->batch.trigger = trigger;
-    append(batches, open, BELT_BATCH_CUT);
+    belt_batches_move(batches, open, BELT_BATCH_CUT);
 }
 
 static void cut_if_full(struct belt_batches *batches, struct belt_open_batch *open)
@@ -132,7 +150,12 @@ static struct belt_open_batch *open_new(struct belt_batches *batches, const char
     }
     struct belt_open_batch *open = &control->open;
     *open = (struct belt_open_batch){
-        .batch = { .size = sizeof open->batch, .key = control->key, .key_size = key_size },
+        .batch = { .size = sizeof open->batch,
+                   .key = control->key,
+                   .key_size = key_size,
+                   .batcher = batches->conf.name,
+                   .partition = batches->conf.partition },
+        .home = batches,
         .runs = control->runs,
         .hash = hash,
         .first_at = now,
@@ -150,14 +173,14 @@ static struct belt_open_batch *open_new(struct belt_batches *batches, const char
     return open;
 }
 
-/* A bigger block with the same contents, or NULL; `fixed` lies in the control block. */
-static void *grow(struct belt_batches *batches, void *old, const void *fixed, uint64_t used,
-                  uint64_t need, uint64_t *room)
+void *belt_batches_grow(struct belt_batches *batches, void *old, const void *fixed, uint64_t used,
+                        uint64_t need, uint64_t *room)
 {
     void *block = belt_buddy_take(&batches->buddy, need);
     if (!block)
         return NULL;
-    memcpy(block, old, used);
+    if (used)
+        memcpy(block, old, used);
     if (old != fixed)
         belt_buddy_give(&batches->buddy, old);
     *room = belt_buddy_size(&batches->buddy, block);
@@ -173,22 +196,25 @@ static bool reserve(struct belt_batches *batches, struct belt_open_batch *open, 
     uint64_t used = open->batch.bytes_size, room;
     void *block;
     if (used + bytes > open->room_bytes) {
-        block = grow(batches, open->bytes, NULL, used, used + bytes, &open->room_bytes);
+        block =
+            belt_batches_grow(batches, open->bytes, NULL, used, used + bytes, &open->room_bytes);
         if (!block)
             return false;
         open->bytes = block;
     }
     if (count + rows > open->room_spans) {
-        block = grow(batches, open->spans, control->spans, count * sizeof(struct belt_span),
-                     (uint64_t)(count + rows) * sizeof(struct belt_span), &room);
+        block = belt_batches_grow(batches, open->spans, control->spans,
+                                  count * sizeof(struct belt_span),
+                                  (uint64_t)(count + rows) * sizeof(struct belt_span), &room);
         if (!block)
             return false;
         open->spans = block;
         open->room_spans = (uint32_t)(room / sizeof(struct belt_span));
     }
     if (open->run_count + runs > open->room_runs) {
-        block = grow(batches, open->runs, control->runs, open->run_count * sizeof(struct belt_run),
-                     (uint64_t)(open->run_count + runs) * sizeof(struct belt_run), &room);
+        block = belt_batches_grow(
+            batches, open->runs, control->runs, open->run_count * sizeof(struct belt_run),
+            (uint64_t)(open->run_count + runs) * sizeof(struct belt_run), &room);
         if (!block)
             return false;
         open->runs = block;
@@ -214,11 +240,13 @@ static struct belt_open_batch *batch_for(struct belt_batches *batches, const cha
     return open;
 }
 
+/* Neighbours share a run as long as low bits first is the order of their rows. */
 static void add_run(struct belt_open_batch *open, uint64_t word, uint64_t mask)
 {
-    if (open->run_count && open->runs[open->run_count - 1].word == word)
-        open->runs[open->run_count - 1].mask |= mask;
-    else
+    struct belt_run *last = open->run_count ? &open->runs[open->run_count - 1] : NULL;
+    if (last && last->word == word && (mask & -mask) > last->mask)
+        last->mask |= mask;
+    else if (mask)
         open->runs[open->run_count++] = (struct belt_run){ word, mask };
 }
 
@@ -353,24 +381,92 @@ uint32_t belt_batch_add_many(struct belt_batches *batches, const char *key, uint
 
 /* ---- taking ----------------------------------------------------------------- */
 
-static struct belt_open_batch *take_cut(struct belt_batches *batches)
+static bool is_key_of(const struct belt_open_batch *a, const struct belt_open_batch *b)
 {
-    struct belt_open_batch *open = batches->lists[BELT_BATCH_CUT].first;
-    if (!open || !belt_batches_may_take(batches))
-        return NULL;
-    unlink_from_list(batches, open);
-    append(batches, open, BELT_BATCH_FLIGHT);
-    open->batch.bytes = open->bytes;
-    open->batch.spans = open->spans;
+    return has_key(a, b->batch.key, b->batch.key_size, b->hash);
+}
+
+/* The batch of the same key that is out, or NULL. */
+static struct belt_open_batch *ahead_of(const struct belt_batches *batches,
+                                        const struct belt_open_batch *open)
+{
+    static const uint32_t out[] = { BELT_BATCH_FLIGHT, BELT_BATCH_RETRY };
+    for (size_t i = 0; i < sizeof out / sizeof *out; i++)
+        for (struct belt_open_batch *at = batches->lists[out[i]].first; at; at = at->next)
+            if (is_key_of(at, open))
+                return at;
+    return NULL;
+}
+
+/* The first cut batch whose turn it is. Others stand behind what they wait for, so that
+ * nobody looks at them again before its end. */
+static struct belt_open_batch *first_cut(struct belt_batches *batches)
+{
+    struct belt_open_batch *open, *ahead;
+    while ((open = batches->lists[BELT_BATCH_CUT].first) && batches->conf.in_turn &&
+           (ahead = ahead_of(batches, open))) {
+        ahead->blocks = true;
+        belt_batches_move(batches, open, BELT_BATCH_BEHIND);
+    }
     return open;
 }
 
-static struct belt_open_batch *take(struct belt_batches *batches, uint32_t trigger)
+void belt_batches_unblock(struct belt_batches *batches, struct belt_open_batch *open)
 {
-    struct belt_open_batch *open = batches->lists[BELT_BATCH_OPEN].first;
-    if (!batches->lists[BELT_BATCH_CUT].first && open && belt_batches_may_take(batches))
+    struct belt_open_batch *next = batches->lists[BELT_BATCH_BEHIND].first;
+    if (!open->blocks)
+        return;
+    open->blocks = false;
+    while (next && !is_key_of(next, open))
+        next = next->next;
+    if (!next)
+        return;
+    next->blocks = true; /* others may stand behind it */
+    move_to_front(batches, next, BELT_BATCH_CUT);
+}
+
+static struct belt_open_batch *lend(struct belt_batches *batches, struct belt_open_batch *open)
+{
+    belt_batches_move(batches, open, BELT_BATCH_FLIGHT);
+    open->batch.bytes = open->bytes;
+    open->batch.spans = open->spans;
+    open->batch.attempt++;
+    return open;
+}
+
+static struct belt_open_batch *take_cut(struct belt_batches *batches)
+{
+    struct belt_open_batch *open = belt_batches_may_take(batches) ? first_cut(batches) : NULL;
+    return open ? lend(batches, open) : NULL;
+}
+
+struct belt_open_batch *belt_batches_retry(struct belt_batches *batches, uint64_t now)
+{
+    struct belt_open_batch *open = batches->lists[BELT_BATCH_RETRY].first;
+    while (open && open->due > now)
+        open = open->next;
+    return open && belt_batches_may_take(batches) ? lend(batches, open) : NULL;
+}
+
+/* A cut batch, or the oldest open one that began so early that it is due by `now`. */
+static struct belt_open_batch *take(struct belt_batches *batches, uint32_t trigger, uint64_t now)
+{
+    struct belt_open_batch *ready;
+    while (!(ready = take_cut(batches)) && belt_batches_may_take(batches)) {
+        struct belt_open_batch *open = batches->lists[BELT_BATCH_OPEN].first;
+        if (!open || (now != UINT64_MAX && belt_batches_first_deadline(batches) > now))
+            break;
         cut(batches, open, trigger);
-    return take_cut(batches);
+    }
+    return ready;
+}
+
+void belt_batches_cut(struct belt_batches *batches, const char *key, uint32_t key_size,
+                      uint32_t hash, enum belt_trigger trigger)
+{
+    struct belt_open_batch *open = find(batches, key, key_size, hash);
+    if (open)
+        cut(batches, open, trigger);
 }
 
 struct belt_open_batch *belt_batches_full(struct belt_batches *batches)
@@ -380,25 +476,26 @@ struct belt_open_batch *belt_batches_full(struct belt_batches *batches)
 
 struct belt_open_batch *belt_batches_due(struct belt_batches *batches, uint64_t now)
 {
-    bool due = belt_batches_first_deadline(batches) <= now;
-    return due ? take(batches, BELT_TRIGGER_TIMEOUT) : take_cut(batches);
+    return take(batches, BELT_TRIGGER_TIMEOUT, now);
 }
 
 struct belt_open_batch *belt_batches_oldest(struct belt_batches *batches)
 {
-    return take(batches, BELT_TRIGGER_PRESSURE);
+    return take(batches, BELT_TRIGGER_PRESSURE, UINT64_MAX);
 }
 
 struct belt_open_batch *belt_batches_any(struct belt_batches *batches)
 {
-    return take(batches, BELT_TRIGGER_END);
+    return take(batches, BELT_TRIGGER_END, UINT64_MAX);
 }
 
 void belt_batches_give_back(struct belt_batches *batches, struct belt_open_batch *open)
 {
     struct belt_batch_control *control = belt_batch_control(open);
-    assert(open->state == BELT_BATCH_FLIGHT);
+    assert(open->state == BELT_BATCH_FLIGHT || open->state == BELT_BATCH_FAILED);
     unlink_from_list(batches, open);
+    belt_batches_unblock(batches, open);
+    belt_batch_forget_reasons(open);
     belt_buddy_give(&batches->buddy, open->bytes);
     if (open->spans != control->spans)
         belt_buddy_give(&batches->buddy, open->spans);

@@ -75,6 +75,7 @@ int belt_batches_new(struct belt_batches **out, const struct belt_batches_conf *
                               (unsigned long long)tables_size(conf));
     uint32_t slots = slots_for(conf);
     batches->conf = *conf;
+    batches->conf.name = conf->name ? conf->name : "";
     batches->slots = (struct belt_batch_slot *)(batches + 1);
     batches->slot_mask = slots - 1;
     batches->slot_shift = (uint32_t)__builtin_clz(slots) + 1;
@@ -119,17 +120,26 @@ uint64_t belt_batches_next_deadline(const struct belt_batches *batches)
 {
     if (!belt_batches_may_take(batches))
         return UINT64_MAX;
-    return batches->lists[BELT_BATCH_CUT].first ? 0 : belt_batches_first_deadline(batches);
+    uint64_t first = belt_batches_first_deadline(batches);
+    const struct belt_open_batch *open = batches->lists[BELT_BATCH_RETRY].first;
+    for (; open; open = open->next)
+        if (open->due < first)
+            first = open->due;
+    return batches->lists[BELT_BATCH_CUT].first ? 0 : first;
 }
 
 uint32_t belt_batches_count_open(const struct belt_batches *batches)
 {
-    return batches->lists[BELT_BATCH_OPEN].count + batches->lists[BELT_BATCH_CUT].count;
+    const struct belt_batch_list *lists = batches->lists;
+    return lists[BELT_BATCH_OPEN].count + lists[BELT_BATCH_CUT].count +
+           lists[BELT_BATCH_BEHIND].count;
 }
 
 uint32_t belt_batches_count_in_flight(const struct belt_batches *batches)
 {
-    return batches->lists[BELT_BATCH_FLIGHT].count;
+    const struct belt_batch_list *lists = batches->lists;
+    return lists[BELT_BATCH_FLIGHT].count + lists[BELT_BATCH_RETRY].count +
+           lists[BELT_BATCH_FAILED].count;
 }
 
 uint64_t belt_batches_used(const struct belt_batches *batches)
@@ -170,6 +180,23 @@ static int check_batch(const struct belt_batches *batches, const struct belt_ope
         return 23;
     if (batch->count > open->room_spans || open->run_count > open->room_runs)
         return 24;
+    return 0;
+}
+
+/* Of one key one is out, and who stands behind it has somebody to wait for. */
+static int check_turns(const struct belt_batches *batches)
+{
+    const struct belt_batch_list *lists = batches->lists;
+    if (!batches->conf.in_turn)
+        return lists[BELT_BATCH_BEHIND].count ? 40 : 0;
+    for (const struct belt_open_batch *a = lists[BELT_BATCH_BEHIND].first; a; a = a->next) {
+        bool waits = false;
+        for (uint32_t s = BELT_BATCH_CUT; s <= BELT_BATCH_RETRY; s++)
+            for (const struct belt_open_batch *b = lists[s].first; b; b = b->next)
+                waits |= s != BELT_BATCH_BEHIND && b->blocks && b->hash == a->hash;
+        if (!waits)
+            return 41;
+    }
     return 0;
 }
 
@@ -216,5 +243,7 @@ int belt_batches_check(const struct belt_batches *batches)
     int rule = belt_buddy_check(&batches->buddy);
     for (uint32_t state = 0; !rule && state < BELT_BATCH_STATES; state++)
         rule = check_list(batches, state);
+    if (!rule)
+        rule = check_turns(batches);
     return rule ? rule : check_table(batches);
 }

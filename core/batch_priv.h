@@ -4,7 +4,7 @@
  *
  *      room + add / add_many       full, due, oldest, any        give_back
  *   rows ----------------> open ---------------------> in flight ---------> arena
- *                           \--> full (cut, waits to be taken) --/
+ *                           \--> full (cut, waits to be taken) --/  \--> failed, retry
  *
  * A batch that reached its size or bytes leaves the open table at once, so the
  * next row of its key opens a new one. All four takers hand out cut batches
@@ -34,6 +34,9 @@ struct belt_batches_conf {
     uint32_t max_keys;    /* open at a time; at least 1 */
     uint32_t max_batches_in_flight; /* at least 1 */
     void *owner;                    /* copied into every batch */
+    const char *name;               /* batch.batcher; NULL: "" */
+    uint32_t partition;             /* batch.partition */
+    bool in_turn; /* one batch of a key at a time is out: the next one waits for its end */
 };
 
 #define BELT_BATCHES_ARENA_MIN 8192u
@@ -42,19 +45,30 @@ struct belt_batches_conf {
  * the address of the other. Fields above the line may be read by the engine. */
 struct belt_open_batch {
     struct belt_batch batch;
-    struct belt_run *runs; /* the tickets of all rows, neighbours merged */
+    /* The tickets of all rows: the k-th set bit, low bits first, is row k's. None at
+     * all: rows of an aggregate, whose messages are settled. */
+    struct belt_run *runs;
     uint32_t run_count;
     uint32_t hash;
     uint64_t first_at;  /* `now` of the first row */
     uint64_t handed_at; /* when the sink got it; 0: nobody wants to know */
     uint64_t number;    /* in telemetry, of this stage */
+    uint64_t due;       /* in RETRY: when it is to be handed out again */
     void *owner;
+    uint32_t moved;        /* FAILED: rows that are on in `failed` */
+    uint32_t failed_count; /* messages that belt_batch_fail() has named */
     /* -------- core/batch*.c only -------- */
     struct belt_open_batch *next, *prev; /* of the list for its state */
     struct belt_span *spans;
     char *bytes;
     uint64_t room_bytes;
     uint32_t room_spans, room_runs, state;
+    bool blocks; /* a batch of its key waits for its end */
+    /* -------- core/batch_fail.c only -------- */
+    struct belt_batches *home;
+    uint16_t *marks;              /* [count]: 0, or 1 + index of the reason; NULL: of the batch */
+    char (*reasons)[BELT_REASON]; /* [room_reasons]; NULL: none */
+    uint32_t reasons_used, room_reasons, taken; /* taken: runs without a ticket left */
 };
 
 static inline struct belt_open_batch *belt_open_batch_of(struct belt_batch *batch)
@@ -100,6 +114,9 @@ uint32_t belt_batches_row_limit(const struct belt_batches *batches);
 
 /* ---- taking ----------------------------------------------------------------- */
 
+/* Cuts the open batch of a key, if there is one; it is handed out as a full one is. */
+void belt_batches_cut(struct belt_batches *batches, const char *key, uint32_t key_size,
+                      uint32_t hash, enum belt_trigger trigger);
 /* Each: NULL when there is none or max_batches_in_flight are out. batch.trigger says why
  * it was cut. Cut batches first, with their own trigger; only then: */
 struct belt_open_batch *belt_batches_full(struct belt_batches *batches); /* nothing else */
@@ -109,12 +126,30 @@ struct belt_open_batch *belt_batches_any(struct belt_batches *batches);    /* EN
 /* Its memory is free again; the pointer is dead. */
 void belt_batches_give_back(struct belt_batches *batches, struct belt_open_batch *batch);
 
+/* ---- batches that failed, whole or in part (batch_fail.c) --------------------- */
+
+/* All messages fail that have no reason yet. */
+void belt_batch_fail_rest(struct belt_open_batch *open, const char *reason);
+typedef void belt_settle_fn(void *ctx, uint64_t word, uint64_t mask);
+/* What did not fail is given to `settle` and leaves the batch. */
+void belt_batch_keep_failed(struct belt_open_batch *open, belt_settle_fn *settle, void *ctx);
+/* From in flight: to be handed out again by belt_batches_retry() at `due`; reasons are
+ * forgotten, the others of its key wait if `in_turn`. */
+void belt_batches_again(struct belt_batches *batches, struct belt_open_batch *open, uint64_t due);
+struct belt_open_batch *belt_batches_retry(struct belt_batches *batches, uint64_t now);
+/* From in flight: failed for good. It stays, in order, until it is given back. */
+void belt_batches_give_up(struct belt_batches *batches, struct belt_open_batch *open);
+struct belt_open_batch *belt_batches_failed(const struct belt_batches *batches);
+/* The ticket of the first row that still has one; {0, 0}: none has. It is taken out. */
+struct belt_run belt_batch_take_ticket(struct belt_open_batch *open);
+
 /* ---- looking in ------------------------------------------------------------- */
 
 /* When belt_batches_due() has work next; 0: now (a cut batch waits); UINT64_MAX: never,
  * or not before one in flight is given back. */
 uint64_t belt_batches_next_deadline(const struct belt_batches *batches);
 uint32_t belt_batches_count_open(const struct belt_batches *batches); /* cut ones included */
+/* Those that wait for another attempt or to be given back failed included. */
 uint32_t belt_batches_count_in_flight(const struct belt_batches *batches);
 uint64_t belt_batches_used(const struct belt_batches *batches); /* bytes of the arena, now */
 uint64_t belt_batches_peak(const struct belt_batches *batches); /* and at most so far */

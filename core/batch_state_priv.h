@@ -15,8 +15,17 @@
 #define BELT_BATCH_CONTROL 512u
 
 /* A batch is in exactly one list. OPEN: in the order of first_at; CUT: in the
- * order of cutting; FLIGHT: lent to the sink. */
-enum { BELT_BATCH_OPEN, BELT_BATCH_CUT, BELT_BATCH_FLIGHT, BELT_BATCH_STATES };
+ * order of cutting; BEHIND: cut, and another of its key is out; FLIGHT: lent to the
+ * sink; RETRY: to be lent again; FAILED: its rows are on their way to `failed`. */
+enum {
+    BELT_BATCH_OPEN,
+    BELT_BATCH_CUT,
+    BELT_BATCH_BEHIND,
+    BELT_BATCH_FLIGHT,
+    BELT_BATCH_RETRY,
+    BELT_BATCH_FAILED,
+    BELT_BATCH_STATES
+};
 
 struct belt_batch_list {
     struct belt_open_batch *first, *last;
@@ -56,6 +65,15 @@ static inline struct belt_batch_control *belt_batch_control(struct belt_open_bat
 {
     return (struct belt_batch_control *)(void *)open;
 }
+
+/* To the end of another list. */
+void belt_batches_move(struct belt_batches *batches, struct belt_open_batch *open, uint32_t state);
+/* A bigger block with the same contents, or NULL; `fixed` is not the arena's. */
+void *belt_batches_grow(struct belt_batches *batches, void *old, const void *fixed, uint64_t used,
+                        uint64_t need, uint64_t *room);
+/* No batch of its key is out any more: the next one may go. */
+void belt_batches_unblock(struct belt_batches *batches, struct belt_open_batch *open);
+void belt_batch_forget_reasons(struct belt_open_batch *open);
 
 static inline bool belt_batches_may_take(const struct belt_batches *batches)
 {

@@ -206,6 +206,34 @@ static void link_rows(struct belt_engine_run *run, struct belt_chain_stage *chai
     }
 }
 
+/* A batcher's way to `failed`, after the processors' ways there. */
+static void link_refused(struct belt_engine_run *run, struct belt_batcher_stage *b, uint32_t in)
+{
+    struct belt_batcher_stage *to = run->batchers[run->spec->failed];
+    uint64_t most = to->spec->memory / 4;
+    b->refused.capacity = most < FAILED_BYTES ? (uint32_t)(most & ~UINT64_C(4095)) : FAILED_BYTES;
+    struct belt_ring_conf conf = { .kind = BELT_SPSC,
+                                   .items = FAILED_SLOTS,
+                                   .item_size =
+                                       (uint32_t)belt_row_frame_size(b->refused.capacity) };
+    struct belt_mem mem = carve_ring(run, conf);
+    b->sends_refused = true;
+    b->refused.reader = other_lane(&b->stage, &to->stage);
+    to->ins[in].writer = other_lane(&to->stage, &b->stage);
+    if (mem.base) {
+        belt_tx_open(&b->refused.tx, mem);
+        belt_rx_open(&to->ins[in].rx, mem);
+    }
+}
+
+static void link_all_refused(struct belt_engine_run *run)
+{
+    uint32_t in = run->chains_used;
+    for (int o = 0; run->spec->failed >= 0 && o < run->batchers_used; o++)
+        for (uint32_t i = 0; o != run->spec->failed && i < run->spec->batchers[o].instances; i++)
+            link_refused(run, &run->batchers[o][i], in++);
+}
+
 /* ---- memory of the stages --------------------------------------------------- */
 
 static void carve_source(struct belt_engine_run *run, struct belt_source_stage *s)
@@ -242,8 +270,8 @@ static void carve_chain(struct belt_engine_run *run, struct belt_chain_stage *ch
     uint32_t room = spec->slab + (1u << 20);
     size_t size = belt_engine_size(spec->columns_used, room);
     char *memory = carve(run, size, 4096);
-    chain->failed_spans = carve(run, 2 * BELT_FRAME * sizeof(struct belt_span), 64);
-    chain->failed_places = carve(run, BELT_FRAME * sizeof(int64_t), 64);
+    chain->failed_spans = carve(run, 3 * BELT_FRAME * sizeof(struct belt_span), 64);
+    chain->failed_places = carve(run, 2 * BELT_FRAME * sizeof(int64_t), 64);
     chain->tickets = carve(run, BELT_FRAME * sizeof(struct belt_ticket), 64);
     if (spec->batchers_used > 1) {
         chain->joins.count = JOINS;
@@ -301,6 +329,7 @@ static void lay_out(struct belt_engine_run *run)
         for (uint32_t c = 0; c < run->chains_used; c++)
             for (uint32_t i = 0; i < run->spec->batchers[o].instances; i++)
                 link_rows(run, &run->chains[c], o, i);
+    link_all_refused(run);
 }
 
 /* ---- the structs ------------------------------------------------------------ */
@@ -392,8 +421,10 @@ static bool make_batcher(struct belt_engine_run *run, int o, uint32_t index)
     b->sink = (const struct belt_sink *)(const void *)spec->sink.part;
     b->state = need(calloc(1, spec->sink.part->state_size + 1), &ok);
     b->ins_used = run->chains_used;
-    b->ins = need(calloc(b->ins_used, sizeof *b->ins), &ok);
     b->failed = o == run->spec->failed;
+    for (int other = 0; b->failed && other < o; other++)
+        b->ins_used += run->spec->batchers[other].instances;
+    b->ins = need(calloc(b->ins_used, sizeof *b->ins), &ok);
     b->in = (struct belt_instance){ .size = sizeof b->in,
                                     .index = index,
                                     .count = spec->instances,
@@ -441,6 +472,9 @@ static int make_batches(struct belt_engine_run *run, struct belt_batcher_stage *
         .max_keys = b->spec->key >= 0 ? MOST_KEYS : 1,
         .max_batches_in_flight = MOST_IN_FLIGHT,
         .owner = b,
+        .name = b->spec->name,
+        .partition = BELT_NO_PARTITION,
+        .in_turn = b->spec->retry.attempts > 1,
     };
     run->memory += belt_batches_footprint(&conf);
     return belt_batches_new(&b->batches, &conf, err);

@@ -191,6 +191,8 @@ static void find_everywhere(struct finds *f)
             const struct belt_batcher_stage *b = &run->batchers[o][i];
             for (uint32_t e = 0; e < b->ins_used; e++)
                 find_ring(f, &b->ins[e].rx, each_rows, NULL);
+            if (b->refused.open)
+                each_rows(f, b->refused.open, NULL);
             belt_batches_each_run(b->batches, find, f);
         }
     if (run->plan->pooled)

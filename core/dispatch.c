@@ -145,11 +145,8 @@ static void remember_failure(struct belt_chain_stage *chain, uint32_t i)
 
 static void count_failed(struct belt_chain_stage *chain, uint64_t count)
 {
-    struct belt_engine_run *run = chain->stage.run;
     belt_count(&chain->stage.stats.failed, count);
-    uint64_t all = belt_fetch_add(&run->failed_seen, count) + count;
-    if (run->spec->fail_limit >= 0 && all > (uint64_t)run->spec->fail_limit)
-        belt_store_release32(&run->stopping, 1);
+    belt_run_count_failed(chain->stage.run, count);
 }
 
 static void sort_failed(struct belt_chain_stage *chain, uint32_t first, uint32_t end)
@@ -207,27 +204,32 @@ int belt_dispatch_begin(struct belt_chain_stage *chain, struct belt_error *err)
 
 /* ---- writing rows ----------------------------------------------------------- */
 
-/* The columns of `failed`: payload, reason, file, place (spec.c names them). */
+/* The columns of `failed` (spec_batchers.c names them). */
 static struct belt_view failed_view(struct belt_chain_stage *chain)
 {
     struct belt_engine *engine = &chain->engine;
     struct belt_span *reasons = chain->failed_spans, *files = reasons + BELT_FRAME;
+    int64_t *attempts = chain->failed_places + BELT_FRAME;
     for (uint32_t w = 0; w < BELT_WORDS; w++)
         for (uint64_t rest = engine->failed[w]; rest; rest &= rest - 1) {
             uint32_t i = w * 64 + (uint32_t)__builtin_ctzll(rest);
             reasons[i] =
                 (struct belt_span){ i * BELT_REASON, (uint32_t)strlen(engine->reasons[i]) };
             chain->failed_places[i] = (int64_t)belt_chain_origin(chain, i).place;
+            attempts[i] = 1;
         }
     struct belt_column *c = chain->failed_columns;
-    c[0] = engine->columns[0];
-    c[1] = (struct belt_column){ engine->reasons[0], { .spans = reasons } };
-    c[2] = (struct belt_column){ "", { .spans = files } };
-    c[3] = (struct belt_column){ NULL, { .numbers = chain->failed_places } };
+    c[BELT_FAILED_PAYLOAD] = engine->columns[0];
+    c[BELT_FAILED_REASON] = (struct belt_column){ engine->reasons[0], { .spans = reasons } };
+    c[BELT_FAILED_FILE] = (struct belt_column){ "", { .spans = files } };
+    c[BELT_FAILED_PLACE] = (struct belt_column){ NULL, { .numbers = chain->failed_places } };
+    c[BELT_FAILED_ATTEMPTS] = (struct belt_column){ NULL, { .numbers = attempts } };
+    /* Of none: these spans stay empty. */
+    c[BELT_FAILED_BATCHER] = (struct belt_column){ "", { .spans = files + BELT_FRAME } };
     struct belt_view view = engine->view;
     view.live = engine->failed;
     view.columns = c;
-    view.columns_used = 4;
+    view.columns_used = BELT_FAILED_COLUMNS;
     return view;
 }
 
@@ -237,32 +239,9 @@ static void name_file(struct belt_chain_stage *chain, uint32_t i)
     struct belt_origin origin = belt_chain_origin(chain, i);
     const struct belt_use *use = &chain->stage.run->sources[origin.source].spec->use;
     const struct belt_source *source = (const struct belt_source *)(const void *)use->part;
-    struct belt_column *column = &chain->failed_columns[2];
+    struct belt_column *column = &chain->failed_columns[BELT_FAILED_FILE];
     column->base = source->name ? source->name(use->conf, origin.file) : "";
     column->as.spans[i] = (struct belt_span){ 0, (uint32_t)strlen(column->base) };
-}
-
-static bool same_key(const struct belt_row_frame *frame, const char *key, uint32_t size)
-{
-    if (!frame->count)
-        return false;
-    struct belt_span last = frame->keys[frame->count - 1];
-    return last.size == size && memcmp(frame->data + last.at, key, size) == 0;
-}
-
-/* Keys grow from the end of `data` downwards, so that rows lie one after another. */
-static void put_key(struct belt_row_frame *frame, uint32_t capacity, const char *key, uint32_t size,
-                    uint32_t hash)
-{
-    uint32_t at = frame->count;
-    frame->hashes[at] = hash;
-    if (same_key(frame, key, size)) {
-        frame->keys[at] = frame->keys[at - 1];
-        return;
-    }
-    frame->key_bytes += size;
-    frame->keys[at] = (struct belt_span){ capacity - frame->key_bytes, size };
-    memcpy(frame->data + frame->keys[at].at, key, size);
 }
 
 /* False: no room now. A row that never fits fails its message. */
@@ -288,7 +267,7 @@ static bool write_row(struct belt_chain_stage *chain, struct belt_outlet *outlet
         return belt_overflow_refuse(chain, outlet, i);
     frame->chunk = chain->frame->chunk;
     size_t size = outlet->format->row(conf, view, i, frame->data + frame->bytes);
-    put_key(frame, out->capacity, key, key_size, hash);
+    belt_row_key(frame, out->capacity, key, key_size, hash);
     struct belt_ticket ticket = belt_chain_take(chain, i);
     belt_row_add(frame, (uint32_t)size, ticket.word, ticket.bit);
     return true;

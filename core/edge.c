@@ -1,6 +1,7 @@
 #include "core/edge_priv.h"
 
 #include <sched.h>
+#include <string.h>
 
 #include "core/lane_priv.h"
 #include "core/overflow_priv.h"
@@ -150,6 +151,28 @@ struct belt_row_frame *belt_row_out_room(struct belt_row_out *out, uint32_t row,
         return frame;
     assert(frame->count);
     return belt_row_out_flush(out, 0, frame->chunk, 0) ? row_open(out) : NULL;
+}
+
+static bool same_key(const struct belt_row_frame *frame, const char *key, uint32_t size)
+{
+    if (!frame->count)
+        return false;
+    struct belt_span last = frame->keys[frame->count - 1];
+    return last.size == size && memcmp(frame->data + last.at, key, size) == 0;
+}
+
+void belt_row_key(struct belt_row_frame *frame, uint32_t capacity, const char *key, uint32_t size,
+                  uint32_t hash)
+{
+    uint32_t at = frame->count;
+    frame->hashes[at] = hash;
+    if (same_key(frame, key, size)) {
+        frame->keys[at] = frame->keys[at - 1];
+        return;
+    }
+    frame->key_bytes += size;
+    frame->keys[at] = (struct belt_span){ capacity - frame->key_bytes, size };
+    memcpy(frame->data + frame->keys[at].at, key, size);
 }
 
 bool belt_row_out_flush(struct belt_row_out *out, uint32_t flags, uint64_t chunk, uint64_t epoch)

@@ -127,6 +127,10 @@ static inline bool belt_row_out_empty(const struct belt_row_out *out)
 }
 /* The open frame with room for one more row, or NULL: no frame is free. */
 struct belt_row_frame *belt_row_out_room(struct belt_row_out *out, uint32_t row, uint32_t key);
+/* The key of the row that belt_row_add() adds next. Keys grow from the end of `data`
+ * downwards, so that rows lie one after another. */
+void belt_row_key(struct belt_row_frame *frame, uint32_t capacity, const char *key, uint32_t size,
+                  uint32_t hash);
 /* Publishes the open frame with these flags, claiming an empty one when there is
  * none and flags ask for a frame. False: no frame is free. */
 bool belt_row_out_flush(struct belt_row_out *out, uint32_t flags, uint64_t chunk, uint64_t epoch);
@@ -141,7 +145,8 @@ static inline void belt_row_add(struct belt_row_frame *frame, uint32_t size, uin
     frame->rows[frame->count++] = (struct belt_span){ frame->bytes, size };
     frame->bytes += size;
     uint32_t last = frame->runs_used;
-    if (last && frame->runs[last - 1].word == word) {
+    /* Low bits first is the order of their rows, here and in a batch. */
+    if (last && frame->runs[last - 1].word == word && frame->runs[last - 1].mask < bit) {
         frame->runs[last - 1].mask |= bit;
     } else {
         frame->runs[last] = (struct belt_run){ word, bit };

@@ -20,6 +20,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "batch.h"
 #include "error.h"
 #include "tree.h"
 #include "view.h"
@@ -185,33 +186,6 @@ struct belt_source {
     bool ack_folded;
 };
 
-/* Messages of one key, formatted, contiguous. Lent to the sink until done. */
-struct belt_batch {
-    uint32_t size;     /* sizeof(struct belt_batch) */
-    uint32_t count;    /* messages */
-    const char *bytes; /* all rows, one after another */
-    uint64_t bytes_size;
-    const struct belt_span *spans; /* [count]: each row in `bytes` */
-    const char *key;               /* batch key, not ended by 0; "" without one */
-    uint32_t key_size;
-    uint32_t trigger; /* enum belt_trigger */
-    void *user;       /* the sink's own, until belt_batch_done() */
-};
-
-enum belt_trigger {
-    BELT_TRIGGER_SIZE,
-    BELT_TRIGGER_BYTES,
-    BELT_TRIGGER_TIMEOUT,
-    BELT_TRIGGER_END,
-    BELT_TRIGGER_PRESSURE
-};
-
-enum { BELT_PENDING = 1 };
-
-/* Ends a batch for which batch() returned BELT_PENDING. code 0: its messages are
- * done; negative: they fail with `reason`. Lane thread of the sink. */
-BELT_API void belt_batch_done(struct belt_batch *batch, int code, const char *reason);
-
 struct belt_sink {
     struct belt_part part;
     /* 0: taken, may be settled; BELT_PENDING; negative errno: the batch fails, its
@@ -223,6 +197,11 @@ struct belt_sink {
      * run failed. */
     int (*finish)(void *state, bool complete, struct belt_error *err);
     int (*fd)(void *state); /* readable when poll is worth a call; -1 or NULL: none */
+    /* Messages that failed for good, all of one batch in one call (batch->count of
+     * them; belt_batch_reason() says why each did), before they are settled and go to
+     * `failed`. Nothing it does changes that. `code`: of the refusal, 0 if the sink
+     * failed single messages; `reason`: the first one's. May be NULL. */
+    void (*failed)(void *state, struct belt_batch *batch, int code, const char *reason);
 };
 
 /* How a message becomes a row. Chosen by a sink's `format:` setting. */
@@ -234,6 +213,7 @@ struct belt_format {
     size_t (*bound)(const void *conf, const struct belt_view *view, uint32_t i);
     /* Writes the row with its end mark; out has bound() + BELT_PAD bytes. The bytes written. */
     size_t (*row)(const void *conf, const struct belt_view *view, uint32_t i, char *out);
+    uint32_t end_size; /* bytes of the mark that ends each row: a newline's 1, or 0 */
 };
 
 #ifdef __cplusplus

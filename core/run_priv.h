@@ -97,9 +97,9 @@ struct belt_chain_stage {
     struct belt_segment part; /* through the steps, being sorted; empty: none */
     bool dispatching;
     struct belt_outlet *outlets; /* [outlets_used]: the batchers, then `failed` if there is one */
-    struct belt_column failed_columns[4]; /* what a failed message's format sees */
-    struct belt_span *failed_spans;       /* [2 * BELT_FRAME]: reasons, files */
-    int64_t *failed_places;               /* [BELT_FRAME] */
+    struct belt_column failed_columns[BELT_FAILED_COLUMNS]; /* what a failed one's format sees */
+    struct belt_span *failed_spans; /* [3 * BELT_FRAME]: reasons, files, batchers */
+    int64_t *failed_places;         /* [2 * BELT_FRAME]: places, attempts */
     int outlets_used;
     bool holds; /* rows may wait beside the edge of an outlet */
     struct belt_failure_seen failures[BELT_FAILURES];
@@ -120,6 +120,9 @@ struct belt_batcher_stage {
     struct belt_batches *batches;
     bool failed;                 /* settles as failed */
     bool finished;               /* the sink's finish() was called */
+    uint64_t now;                /* of this turn */
+    struct belt_row_out refused; /* to `failed`: the rows of batches that failed for good */
+    bool sends_refused;          /* there is such an edge */
     uint64_t failures;           /* batches that the sink refused */
     struct belt_failure failure; /* the first of them */
     struct belt_agg *total;      /* aggregate: the merged table */
@@ -239,6 +242,9 @@ void belt_run_press(struct belt_engine_run *run, bool on);
 void belt_run_settle(struct belt_engine_run *run, uint64_t word, uint64_t mask);
 void belt_run_settle_failed(struct belt_engine_run *run, uint64_t word, uint64_t mask);
 
+/* So many more messages failed: beyond fail_limit the run stops. Any thread. */
+void belt_run_count_failed(struct belt_engine_run *run, uint64_t count);
+
 /* Of message i of the frame in hand: one bit, or those of all rows to come. */
 static inline struct belt_ticket belt_chain_ticket(const struct belt_chain_stage *chain, uint32_t i)
 {
@@ -325,6 +331,11 @@ void belt_overflow_stop(struct belt_engine_run *run);
 
 /* Cuts the oldest batch and hands it to the sink. False: there is none to cut. */
 bool belt_batcher_make_room(struct belt_batcher_stage *b);
+
+/* ---- refused.c: what becomes of batches that their sink did not take ----------- */
+
+/* Moves rows of failed batches on to `failed`. True when any moved. */
+bool belt_refused_move(struct belt_batcher_stage *b);
 
 /* ---- total.c: the merged side of an aggregate ------------------------------- */
 

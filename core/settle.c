@@ -23,6 +23,13 @@ void belt_run_settle_failed(struct belt_engine_run *run, uint64_t word, uint64_t
     settle(run, word, mask, true);
 }
 
+void belt_run_count_failed(struct belt_engine_run *run, uint64_t count)
+{
+    uint64_t all = belt_fetch_add(&run->failed_seen, count) + count;
+    if (run->spec->fail_limit >= 0 && all > (uint64_t)run->spec->fail_limit)
+        belt_store_release32(&run->stopping, 1);
+}
+
 /* ---- of the frame in hand ----------------------------------------------------- */
 
 struct belt_ticket belt_chain_take_sparse(struct belt_chain_stage *chain, uint32_t i)

@@ -12,8 +12,8 @@
 
 struct batcher_conf {
     const char *key;
-    int64_t size, concurrency;
-    uint64_t bytes, timeout, memory;
+    int64_t size, concurrency, attempts;
+    uint64_t bytes, timeout, memory, backoff, backoff_max;
     int order;
     bool blocking;
     struct belt_hold_conf hold;
@@ -44,6 +44,13 @@ static const struct belt_setting batcher_settings[] = {
       "and then: all wait, or rows go to a file, or their messages fail", "wait|spill|fail", 0, 0 },
     { "spill", BELT_SET_TREE, AT(hold.spill), "", "the file: { path: DIR, size: SIZE }", NULL, 0,
       0 },
+    { "attempts", BELT_SET_INT, AT(attempts), "0",
+      "hand a refused batch over so many times in all; 0: as `failed` says, or once", NULL, 0,
+      1 << 20 },
+    { "backoff", BELT_SET_TIME, AT(backoff), "0s",
+      "wait before the second attempt, then twice that; 0s: 100ms", NULL, 0, 0 },
+    { "backoff_max", BELT_SET_TIME, AT(backoff_max), "0s", "and so on, up to this; 0s: 30s", NULL,
+      0, 0 },
     { "sink", BELT_SET_TREE, AT(sink), "", "where batches go: { NAME: { ... } }", NULL, 0, 0 },
     { "aggregate", BELT_SET_TREE, AT(aggregate), "", "fold messages instead of passing them on",
       NULL, 0, 0 },
@@ -192,6 +199,17 @@ static int set_order(const struct belt_spec *spec, struct belt_batcher_spec *bat
                            batcher->path, spec->sources_used);
 }
 
+/* What is not said is as `failed` says, or as always. */
+static struct belt_retry_conf retry_of(const struct batcher_conf *conf,
+                                       const struct belt_retry_conf *general)
+{
+    return (struct belt_retry_conf){
+        .attempts = conf->attempts ? conf->attempts : general->attempts,
+        .backoff = conf->backoff ? conf->backoff : general->backoff,
+        .backoff_max = conf->backoff_max ? conf->backoff_max : general->backoff_max,
+    };
+}
+
 /* What every batcher has; `columns` are those of the messages it is sent. */
 static int add_batcher(struct belt_builder *b, struct belt_batcher_spec *batcher,
                        const char *format, struct belt_error *err)
@@ -222,6 +240,7 @@ static int add_batcher(struct belt_builder *b, struct belt_batcher_spec *batcher
     if (rc < 0)
         return rc;
     batcher->blocking = conf.blocking;
+    batcher->retry = retry_of(&conf, &b->spec->retry);
     char path[128];
     snprintf(path, sizeof path, "%s.sink", batcher->path);
     rc = conf.aggregate ? add_aggregate(b, batcher, &conf, err) : 0;
@@ -267,39 +286,64 @@ static int check_paths(const struct belt_spec *spec, int batchers, struct belt_e
     return 0;
 }
 
-/* The columns that a failed message has: dispatch.c fills them. */
-static const struct belt_column_info failed_columns[] = {
-    { "payload", BELT_TEXT, 0 },
-    { "reason", BELT_TEXT, 0 },
-    { "file", BELT_TEXT, 0 },
-    { "place", BELT_INT, 0 },
+/* The columns that a failed message has: dispatch.c and refused.c fill them. */
+static const struct belt_column_info failed_columns[BELT_FAILED_COLUMNS] = {
+    [BELT_FAILED_PAYLOAD] = { "payload", BELT_TEXT, 0 },
+    [BELT_FAILED_REASON] = { "reason", BELT_TEXT, 0 },
+    [BELT_FAILED_FILE] = { "file", BELT_TEXT, 0 },
+    [BELT_FAILED_PLACE] = { "place", BELT_INT, 0 },
+    [BELT_FAILED_ATTEMPTS] = { "attempts", BELT_INT, 0 },
+    [BELT_FAILED_BATCHER] = { "batcher", BELT_TEXT, 0 },
 };
+
+#define FAILED_FORMAT "{ ndjson: { columns: [file, place, batcher, attempts, reason, payload] } }"
+#define BACKOFF UINT64_C(100000000)
+#define BACKOFF_MAX UINT64_C(30000000000)
+
+/* `failed: { attempts: ... }` holds for all: it is read before them. */
+static int read_retry(struct belt_builder *b, struct belt_error *err)
+{
+    static const struct belt_retry_conf once = { 1, BACKOFF, BACKOFF_MAX };
+    const struct belt_node *node = belt_node_get(b->root, "failed");
+    struct batcher_conf conf = { 0 };
+    struct belt_settings_in in = {
+        .table = batcher_settings, .node = node, .at = b->root, .what = "failed"
+    };
+    int rc = node ? belt_settings_read(&in, &conf, b->tree, err) : 0;
+    b->spec->retry = retry_of(&conf, &once);
+    return rc;
+}
 
 static int add_failed(struct belt_builder *b, struct belt_error *err)
 {
     struct belt_spec *spec = b->spec;
     const struct belt_node *node = belt_node_get(b->root, "failed");
-    if (!node)
+    /* Without a sink it just says how often to try. */
+    bool sends = belt_node_get(node, "sink") || !belt_node_get(node, "attempts");
+    if (!node || !sends)
         return check_paths(spec, spec->batchers_used, err);
     struct belt_batcher_spec *batcher = &spec->batchers[spec->batchers_used];
     snprintf(batcher->name, sizeof batcher->name, "failed");
     snprintf(batcher->path, sizeof batcher->path, "failed");
     batcher->node = node;
     memcpy(batcher->columns, failed_columns, sizeof failed_columns);
-    batcher->columns_used = 4;
+    batcher->columns_used = BELT_FAILED_COLUMNS;
     spec->failed = spec->batchers_used;
-    int rc =
-        add_batcher(b, batcher, "{ ndjson: { columns: [file, place, reason, payload] } }", err);
+    int rc = add_batcher(b, batcher, FAILED_FORMAT, err);
     if (rc == 0 && batcher->aggregate)
         return belt_node_error(err, node, "failed messages cannot be aggregated");
     batcher->ordered = false;
     batcher->instances = 1;
+    batcher->retry.attempts = 1; /* a sink that fails here fails the run */
     return rc < 0 ? rc : check_paths(spec, spec->batchers_used + 1, err);
 }
 
 int belt_spec_add_batchers(struct belt_builder *b, struct belt_error *err)
 {
     struct belt_spec *spec = b->spec;
+    int retry = read_retry(b, err);
+    if (retry < 0)
+        return retry;
     for (int i = 0; i < spec->batchers_used; i++) {
         struct belt_batcher_spec *batcher = &spec->batchers[i];
         memcpy(batcher->columns, spec->columns, sizeof spec->columns);

@@ -37,6 +37,12 @@ struct belt_source_spec {
     struct belt_rate_conf rate;
 };
 
+/* What is tried again, and when: after `backoff` ns, doubled each time up to `backoff_max`. */
+struct belt_retry_conf {
+    int64_t attempts; /* in all; 1: nothing is tried again */
+    uint64_t backoff, backoff_max;
+};
+
 struct belt_batcher_spec {
     char name[64];
     char path[96];
@@ -57,6 +63,7 @@ struct belt_batcher_spec {
     const char *spill_path;
     uint64_t spill_size; /* for each instance, bytes */
     bool blocking;
+    struct belt_retry_conf retry; /* of batches that the sink refuses */
     char header[BELT_HEADER];
     size_t header_size;
 };
@@ -88,9 +95,10 @@ struct belt_spec {
     struct belt_column_info columns[BELT_COLUMNS];
     int columns_used;
     struct belt_batcher_spec batchers[BELT_BATCHERS];
-    int batchers_used; /* user's batchers */
-    int failed;        /* index of the batcher for failed messages, -1: none */
-    int isolation;     /* enum belt_isolation */
+    int batchers_used;            /* user's batchers */
+    int failed;                   /* index of the batcher for failed messages, -1: none */
+    struct belt_retry_conf retry; /* failed: { attempts: ... }; batchers may have their own */
+    int isolation;                /* enum belt_isolation */
     struct belt_worker_conf workers;
     bool blocking;      /* the processor gets lanes of its own */
     uint64_t drain;     /* ns */
@@ -102,6 +110,17 @@ struct belt_spec {
         int64_t lanes;
         const struct belt_node *pin;
     } placement;
+};
+
+/* The columns of a failed message's row. */
+enum {
+    BELT_FAILED_PAYLOAD,
+    BELT_FAILED_REASON,
+    BELT_FAILED_FILE,
+    BELT_FAILED_PLACE,
+    BELT_FAILED_ATTEMPTS,
+    BELT_FAILED_BATCHER,
+    BELT_FAILED_COLUMNS
 };
 
 /* Both own everything they point to but the tree and the parts. */

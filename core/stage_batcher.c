@@ -1,6 +1,5 @@
 /* The batcher stage: rows into open batches, batches to the sink, tickets of
  * what the sink took to the ledgers. The sink comes first in every turn. */
-#include <errno.h>
 #include <string.h>
 
 #include "core/aggregate_priv.h"
@@ -44,52 +43,21 @@ static uint64_t batcher_deadline(const struct belt_stage *stage)
 
 /* ---- batches ---------------------------------------------------------------- */
 
-static void remember_sink_failure(struct belt_batcher_stage *b, int code, const char *reason,
-                                  uint32_t count)
-{
-    belt_count(&b->stage.stats.failed, count);
-    if (!b->failures++)
-        snprintf(b->failure.reason, sizeof b->failure.reason, "%s", reason);
-    /* Nobody reads what we write, or nobody is left to take failed messages: going
-     * on would only fail the rest. */
-    if (code == -EPIPE || b->failed)
-        belt_error_set(&b->sink_error, code, "%s: %s", b->spec->path, reason);
-}
-
-void belt_batch_done(struct belt_batch *batch, int code, const char *reason)
-{
-    struct belt_open_batch *open = belt_open_batch_of(batch);
-    struct belt_batcher_stage *b = open->owner;
-    struct belt_engine_run *run = b->stage.run;
-    bool failed = code < 0 || b->failed;
-    if (code < 0)
-        remember_sink_failure(b, code, reason ? reason : "the sink gave no reason", batch->count);
-    for (uint32_t r = 0; r < open->run_count; r++) {
-        const struct belt_run *run_of = &open->runs[r];
-        if (!run_of->mask)
-            continue;
-        if (failed)
-            belt_run_settle_failed(run, run_of->word, run_of->mask);
-        else
-            belt_run_settle(run, run_of->word, run_of->mask);
-    }
-    if (belt_wants(&b->stage, BELT_WANT(BATCH_STOP)))
-        belt_tell_batch_end(b, open, failed, reason);
-    belt_batches_give_back(b->batches, open);
-    for (uint32_t s = 0; s < run->sources_used; s++)
-        if (run->sources[s].stage.lane != b->stage.lane)
-            belt_lane_wake(run->sources[s].stage.lane);
-}
-
 static void count_batch(struct belt_batcher_stage *b, const struct belt_batch *batch)
 {
     struct belt_stats *stats = &b->stage.stats;
+    if (batch->attempt > 1) {
+        belt_count(&stats->batches_again, 1);
+        return;
+    }
     uint64_t *const by_trigger[] = {
         [BELT_TRIGGER_SIZE] = &stats->batches_size,
         [BELT_TRIGGER_BYTES] = &stats->batches_bytes,
         [BELT_TRIGGER_TIMEOUT] = &stats->batches_timeout,
         [BELT_TRIGGER_END] = &stats->batches_end,
         [BELT_TRIGGER_PRESSURE] = &stats->batches_pressure,
+        [BELT_TRIGGER_FLUSH] = &stats->batches_flush,
+        [BELT_TRIGGER_CUT] = &stats->batches_cut,
     };
     belt_count(by_trigger[batch->trigger], 1);
     belt_count(&stats->batches, 1);
@@ -121,6 +89,9 @@ bool belt_batcher_make_room(struct belt_batcher_stage *b)
 static bool serve_sink(struct belt_batcher_stage *b, uint64_t now)
 {
     bool moved = b->sink->poll && b->sink->poll(b->state) > 0;
+    moved |= belt_refused_move(b);
+    while (hand_over(b, belt_batches_retry(b->batches, now)))
+        moved = true;
     while (hand_over(b, belt_batches_full(b->batches)))
         moved = true;
     while (hand_over(b, belt_batches_due(b->batches, now)))
@@ -277,12 +248,17 @@ static enum belt_turn finish(struct belt_batcher_stage *b, struct belt_error *er
     b->finished = true;
     if (b->sink->finish && b->sink->finish(b->state, complete, err) < 0)
         return BELT_TURN_FAILED;
+    if (b->sends_refused) {
+        belt_close(&b->refused.tx);
+        belt_lane_wake(b->refused.reader);
+    }
     return BELT_TURN_ENDED;
 }
 
 static enum belt_turn batcher_turn(struct belt_stage *stage, uint64_t now, struct belt_error *err)
 {
     struct belt_batcher_stage *b = batcher_of(stage);
+    b->now = now;
     bool moved = serve_sink(b, now);
     if (b->sink_error.code) {
         *err = b->sink_error;

@@ -197,14 +197,11 @@ void belt_tell_batch(struct belt_batcher_stage *b, struct belt_open_batch *open)
 }
 
 void belt_tell_batch_end(struct belt_batcher_stage *b, const struct belt_open_batch *open,
-                         bool failed, const char *reason)
+                         uint32_t failed, const char *reason)
 {
     uint32_t count = open->batch.count;
     uint64_t now = belt_tell_now(&b->stage);
-    uint64_t values[] = { failed ? 0 : count, failed ? count : 0,
-                          open->handed_at ? now - open->handed_at : 0 };
-    if (!failed || !reason)
-        reason = "";
+    uint64_t values[] = { count - failed, failed, open->handed_at ? now - open->handed_at : 0 };
     put(&b->stage, BELT_EVENT_BATCH_STOP, now, open->handed_at ? open->number : 0, values, reason,
         strlen(reason));
 }

@@ -92,7 +92,7 @@ void belt_tell_rows(struct belt_batcher_stage *b, uint32_t count);
 void belt_tell_rows_end(struct belt_batcher_stage *b, uint32_t count);
 void belt_tell_batch(struct belt_batcher_stage *b, struct belt_open_batch *open);
 void belt_tell_batch_end(struct belt_batcher_stage *b, const struct belt_open_batch *open,
-                         bool failed, const char *reason);
+                         uint32_t failed, const char *reason);
 /* Stages of the lane that began or ceased to wait in this turn. */
 void belt_tell_waits(struct belt_lane *lane);
 

@@ -145,4 +145,5 @@ const struct belt_format belt_format_csv = {
     .header = header,
     .bound = bound,
     .row = row,
+    .end_size = 1,
 };

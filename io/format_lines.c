@@ -28,4 +28,5 @@ const struct belt_format belt_format_lines = {
     },
     .bound = bound,
     .row = row,
+    .end_size = 1,
 };

@@ -178,4 +178,5 @@ const struct belt_format belt_format_ndjson = {
     },
     .bound = bound,
     .row = row,
+    .end_size = 1,
 };

@@ -154,7 +154,7 @@ static void remember(const struct belt_batch *batch, char trigger)
 
 static int keep_batch(void *state, struct belt_batch *batch, struct belt_error *err)
 {
-    static const char triggers[] = "sbtep";
+    static const char triggers[] = "sbtepfc";
     (void)state;
     if (kept.refuse)
         return belt_error_set(err, kept.refuse, "the sink refuses");

@@ -395,9 +395,15 @@ Test(batch, passes_its_owner_on)
 Test(batch, refuses_settings_that_cannot_work)
 {
     static const struct belt_batches_conf bad[] = {
-        { 0, 0, 0, 65536, NULL, 1, 1, NULL },     { 1, 0, 0, 65536, NULL, 0, 1, NULL },
-        { 1, 0, 0, 65536, NULL, 1, 0, NULL },     { 1, 0, 0, 8191, NULL, 1, 1, NULL },
-        { 1, 32769, 0, 65536, NULL, 1, 1, NULL },
+        { .size = 0, .bytes = 0, .arena_bytes = 65536, .max_keys = 1, .max_batches_in_flight = 1 },
+        { .size = 1, .bytes = 0, .arena_bytes = 65536, .max_keys = 0, .max_batches_in_flight = 1 },
+        { .size = 1, .bytes = 0, .arena_bytes = 65536, .max_keys = 1, .max_batches_in_flight = 0 },
+        { .size = 1, .bytes = 0, .arena_bytes = 8191, .max_keys = 1, .max_batches_in_flight = 1 },
+        { .size = 1,
+          .bytes = 32769,
+          .arena_bytes = 65536,
+          .max_keys = 1,
+          .max_batches_in_flight = 1 },
     };
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
         struct belt_batches *batches = NULL;
