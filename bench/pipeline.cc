@@ -10,20 +10,15 @@
 #include <benchmark/benchmark.h>
 
 #include <fcntl.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
-#include <algorithm>
 #include <atomic>
-#include <cstdlib>
 #include <cstring>
-#include <map>
 #include <string>
 #include <thread>
 #include <vector>
 
-#include "bench/calibrate.h"
-#include "core/pipeline.h"
+#include "bench/job.h"
 
 namespace
 {
@@ -94,148 +89,33 @@ const belt_step *each_step()
     return &step;
 }
 
-// ---- the files
-
-struct Content {
-    uint64_t rows = 0, bytes = 0;
-};
-
-// A file that was just written reads 1.5 times slower than one that was read back:
-// evict it and read it once, so that every run sees the same page cache.
-Content read_back(const std::string &path)
-{
-    Content content;
-    std::vector<char> buffer(1 << 20);
-    char last = '\n';
-    int fd = open(path.c_str(), O_RDONLY);
-    fdatasync(fd);
-    posix_fadvise(fd, 0, 0, POSIX_FADV_DONTNEED);
-    for (ssize_t got; (got = read(fd, buffer.data(), buffer.size())) > 0;) {
-        content.rows += static_cast<uint64_t>(std::count(buffer.data(), buffer.data() + got, '\n'));
-        content.bytes += static_cast<uint64_t>(got);
-        last = buffer[static_cast<size_t>(got) - 1];
-    }
-    close(fd);
-    content.rows += last != '\n';
-    return content;
-}
-
-// Before the first run that needs the file: a run of other benches never waits for it.
-const Content &content_of(const std::string &path)
-{
-    static std::map<std::string, Content> known;
-    auto found = known.find(path);
-    if (found == known.end())
-        found = known.emplace(path, read_back(path)).first;
-    return found->second;
-}
-
-// ---- one run
+// ---- jobs
 
 enum Check { COUNTS, SUM, ALL_OUT };
 
-struct Job {
-    std::string yaml;
-    std::string path; // the file it reads; empty: `numbers` from the counter
-    uint64_t numbers; // 0 to numbers - 1, 8 bytes each
-    Check check;      // besides the counts: what the steps summed, the bytes that came out
-};
-
-struct Outcome {
-    belt_totals totals;
-    std::string error;
-};
-
-Outcome run_once(const std::string &yaml)
+std::string wrong_outcome(Check check, const BenchInput &in, const belt_totals &t)
 {
-    Outcome out = {};
-    belt_error err = {};
-    belt_pipeline *p = nullptr;
-    int rc = belt_pipeline_new(&p, &err);
-    const belt_step *const steps[] = { sum_step(), empty_step(), each_step() };
-    for (const belt_step *step : steps)
-        if (rc == 0)
-            rc = belt_pipeline_add(p, &step->part, &err);
-    if (rc == 0)
-        rc = belt_pipeline_load_text(p, yaml.c_str(), "bench", &err);
-    if (rc == 0)
-        rc = belt_pipeline_start(p, &err);
-    if (rc == 0)
-        rc = belt_pipeline_wait(p, BELT_FOREVER, &err);
-    if (rc != 0)
-        out.error = err.text;
-    out.totals.size = sizeof out.totals;
-    if (p)
-        belt_pipeline_totals(p, &out.totals);
-    belt_pipeline_free(p);
-    return out;
+    uint64_t n = in.messages;
+    if (check == SUM)
+        return bench_differs("sum", all_sums, n * (n - 1) / 2);
+    return check == ALL_OUT ? bench_differs("bytes out", t.bytes_out, in.bytes) : "";
 }
 
-std::string differs(const char *what, uint64_t is, uint64_t expected)
+// `path`: the file it reads; empty: `numbers` from the counter, 8 bytes each.
+void register_run(const char *name, const std::string &yaml, const std::string &path,
+                  uint64_t numbers, Check check)
 {
-    return is == expected ? ""
-                          : std::string(what) + ": " + std::to_string(is) + ", not " +
-                                std::to_string(expected);
-}
-
-// What is wrong with a run, or "".
-std::string verify(const Job &job, const Outcome &out, const Content &in)
-{
-    const belt_totals &t = out.totals;
-    uint64_t n = job.numbers;
-    const std::string found[] = {
-        out.error,
-        t.complete ? "" : "the input was not read to its end",
-        differs("received", t.received, in.rows),
-        differs("done", t.done, in.rows),
-        differs("dropped", t.dropped, 0),
-        differs("bytes in", t.bytes_in, in.bytes),
-        job.check == SUM ? differs("sum", all_sums, n * (n - 1) / 2) : "",
-        job.check == ALL_OUT ? differs("bytes out", t.bytes_out, in.bytes) : "",
+    BenchJob job;
+    job.yaml = yaml;
+    job.input = [=] {
+        return path.empty() ? BenchInput{ numbers, 8 * numbers } : bench_file(path);
     };
-    for (const std::string &wrong : found)
-        if (!wrong.empty())
-            return wrong;
-    return "";
-}
-
-// Negative: there are no two CPUs, or they cannot be pinned to.
-double distance_ns()
-{
-    int a, b;
-    return belt_calibrate_cpus(&a, &b) ? belt_calibrate_ns(a, b) : -1;
-}
-
-void measure(benchmark::State &state, const Job &job)
-{
-    Content in = job.path.empty() ? Content{ job.numbers, 8 * job.numbers } : content_of(job.path);
-    double near_ns = 0;
-    for (auto _ : state) {
-        all_sums = 0;
-        double before = distance_ns();
-        Outcome out = run_once(job.yaml);
-        double after = distance_ns();
-        std::string wrong = verify(job, out, in);
-        if (!wrong.empty()) {
-            state.SkipWithError(wrong.c_str());
-            return;
-        }
-        state.SetIterationTime(static_cast<double>(out.totals.elapsed_ns) / 1e9);
-        near_ns = before < 0 || after < 0 ? -1 : std::max(before, after);
-    }
-    auto runs = static_cast<int64_t>(state.iterations());
-    state.SetItemsProcessed(runs * static_cast<int64_t>(in.rows));
-    state.SetBytesProcessed(runs * static_cast<int64_t>(in.bytes));
-    state.counters["near_ns"] = near_ns;
-    state.SetLabel(belt_calibrate_label(near_ns));
-}
-
-void register_run(const char *name, const Job &job)
-{
-    benchmark::RegisterBenchmark(name, [job](benchmark::State &state) { measure(state, job); })
-        ->UseManualTime()
-        ->Iterations(1)
-        ->Unit(benchmark::kMillisecond);
+    job.parts = { &sum_step()->part, &empty_step()->part, &each_step()->part };
+    job.before = [] { all_sums = 0; };
+    job.wrong = [=](const belt_totals &t) {
+        return check == COUNTS ? "" : wrong_outcome(check, job.input(), t);
+    };
+    bench_register(name, job);
 }
 
 // ---- counter: 8-byte messages, nothing but the core
@@ -246,10 +126,9 @@ void register_counter()
     std::string source = "source: { counter: { count: " + std::to_string(count) + " } }\n";
     std::string summed = source + "processor: { steps: [ sum: {} ] }\n";
     std::string framed = source + "processor: { steps: [ empty: {} ] }\n";
-    register_run("pipeline/counter/opaque_call", { summed, "", count, SUM });
-    register_run("pipeline/counter/frame_call", { framed, "", count, COUNTS });
-    register_run("pipeline/counter/one_lane",
-                 { "placement: { lanes: 1 }\n" + summed, "", count, SUM });
+    register_run("pipeline/counter/opaque_call", summed, "", count, SUM);
+    register_run("pipeline/counter/frame_call", framed, "", count, COUNTS);
+    register_run("pipeline/counter/one_lane", "placement: { lanes: 1 }\n" + summed, "", count, SUM);
 }
 
 // ---- jobs on a file
@@ -275,7 +154,7 @@ uint64_t read_all(const std::string &path, unsigned threads)
 
 void measure_limit(benchmark::State &state, const std::string &path, unsigned threads)
 {
-    const Content &in = content_of(path);
+    const BenchInput in = bench_file(path);
     for (auto _ : state)
         if (read_all(path, threads) != in.bytes) {
             state.SkipWithError("the file could not be read whole");
@@ -308,20 +187,20 @@ void register_sensors(const std::string &path)
     std::string source = reading(path);
     register_limit(path, 1);
     register_limit(path, 2);
-    register_run("pipeline/records/empty_frame",
-                 { source + "processor: { steps: [ empty: {} ] }\n", path, 0, COUNTS });
-    register_run("pipeline/records/empty_message",
-                 { source + "processor: { steps: [ each: {} ] }\n", path, 0, COUNTS });
-    register_run("pipeline/records/split", { source + split, path, 0, COUNTS });
+    register_run("pipeline/records/empty_frame", source + "processor: { steps: [ empty: {} ] }\n",
+                 path, 0, COUNTS);
+    register_run("pipeline/records/empty_message", source + "processor: { steps: [ each: {} ] }\n",
+                 path, 0, COUNTS);
+    register_run("pipeline/records/split", source + split, path, 0, COUNTS);
     std::string totals = source + split +
                          "batcher: { aggregate: { group_by: sensor, columns: { min: min(value), "
                          "mean: mean(value), max: max(value), count: count() }, emit: at_end, "
                          "sort_by: sensor }, sink: 'null' }\n";
-    register_run("pipeline/sensors/two_lanes", { totals, path, 0, COUNTS });
-    register_run("pipeline/sensors/one_lane",
-                 { "placement: { lanes: 1 }\n" + totals, path, 0, COUNTS });
-    register_run("pipeline/sensors/posix",
-                 { "placement: { backend: posix }\n" + totals, path, 0, COUNTS });
+    register_run("pipeline/sensors/two_lanes", totals, path, 0, COUNTS);
+    register_run("pipeline/sensors/one_lane", "placement: { lanes: 1 }\n" + totals, path, 0,
+                 COUNTS);
+    register_run("pipeline/sensors/posix", "placement: { backend: posix }\n" + totals, path, 0,
+                 COUNTS);
 }
 
 // The files differ in one thing: in one, every 10,000th row has another key.
@@ -330,23 +209,16 @@ void register_keyed(const char *name, const std::string &path)
     std::string keyed = reading(path) + split +
                         "batcher: { key: sensor, size: 1000, bytes: 1MiB, memory: 64MiB, "
                         "timeout: 1h, sink: 'null' }\n";
-    register_run(name, { keyed, path, 0, ALL_OUT });
-}
-
-// The path in this variable, "" when there is no such file.
-std::string file_from(const char *variable)
-{
-    const char *path = getenv(variable);
-    struct stat about;
-    return path && stat(path, &about) == 0 ? path : "";
+    register_run(name, keyed, path, 0, ALL_OUT);
 }
 
 const bool registered = [] {
     register_counter();
-    std::string path = file_from("BELT_SENSORS");
+    std::string path = bench_file_from("BELT_SENSORS");
     if (!path.empty())
         register_sensors(path);
-    std::string with = file_from("BELT_RARE_KEY"), without = file_from("BELT_NO_RARE_KEY");
+    std::string with = bench_file_from("BELT_RARE_KEY"),
+                without = bench_file_from("BELT_NO_RARE_KEY");
     if (!with.empty() && !without.empty()) {
         register_keyed("pipeline/rare_key/with", with);
         register_keyed("pipeline/rare_key/without", without);

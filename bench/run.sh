@@ -65,7 +65,8 @@ ring_names() {
 
 # All names of belt-bench that the filter takes, whether their data are there or not.
 bench_names() {
-    BELT_SENSORS=/dev/null BELT_RARE_KEY=/dev/null BELT_NO_RARE_KEY=/dev/null \
+    BELT_BROADWAY_LINES=/dev/null BELT_SENSORS=/dev/null \
+        BELT_RARE_KEY=/dev/null BELT_NO_RARE_KEY=/dev/null \
         "$BUILD/belt-bench" --benchmark_list_tests --benchmark_filter="${filter:-.}" 2>/dev/null |
         grep / || true
 }
@@ -110,6 +111,16 @@ make_data() {
     printf '%s\n' "$ROWS" >"$data/made"
 }
 
+# The lines of broadway/c1 and c2, from their own generator.
+make_lines() {
+    [[ $(cat "$data/made_lines" 2>/dev/null) == "$ROWS" ]] && return
+    tell "making $data/lines.txt"
+    rm -f "$data"/{made_lines,lines.txt}
+    "$BUILD/belt-bench-lines" "$ROWS" "$data/lines.txt" || die "cannot make $data/lines.txt"
+    sync "$data/lines.txt"
+    printf '%s\n' "$ROWS" >"$data/made_lines"
+}
+
 # ---- belt-bench ----------------------------------------------------------------
 
 run_belt_bench() {
@@ -118,7 +129,9 @@ run_belt_bench() {
     [[ $names ]] || return 0
     tell "$(wc -l <<<"$names") benches, $repetitions repetitions each, in random order"
     if grep -qE '^(limit|pipeline/(records|sensors|rare_key))/' <<<"$names"; then make_data; fi
-    BELT_SENSORS=$data/sensors.txt BELT_RARE_KEY=$data/rare.txt BELT_NO_RARE_KEY=$data/plain.txt \
+    if grep -q '^broadway/c' <<<"$names"; then make_lines; fi
+    BELT_BROADWAY_LINES=$data/lines.txt BELT_SENSORS=$data/sensors.txt \
+        BELT_RARE_KEY=$data/rare.txt BELT_NO_RARE_KEY=$data/plain.txt \
         "$BUILD/belt-bench" --benchmark_repetitions="$repetitions" "${flags[@]}" \
         --benchmark_filter="${filter:-.}" --benchmark_out="$data/belt-bench.json" \
         --benchmark_out_format=json >"$data/belt-bench.log" 2>&1 ||
@@ -363,7 +376,8 @@ read_arguments "$@"
 BUILD=$(realpath "$BUILD")
 data=$BUILD/bench
 load=$(cut -d' ' -f1 /proc/loadavg)
-built=$(ninja --quiet -C "$BUILD" product belt-bench belt-bench-rings 2>&1) || die "$built"
+built=$(ninja --quiet -C "$BUILD" product belt-bench belt-bench-lines \
+    belt-bench-rings 2>&1) || die "$built"
 if [[ $smoke ]]; then
     exec "$BUILD/belt-bench-rings" --smoke --filter="${filter:-.}"
 fi

@@ -27,11 +27,13 @@ if(TBB_FOUND)
     target_link_libraries(belt-bench-rings PRIVATE PkgConfig::TBB)
 endif()
 
-# belt-bench: the pipelines.
+# belt-bench: the pipelines. belt-bench-lines: data for some of them.
+add_executable(belt-bench-lines bench/lines_main.cc bench/broadway_lines.cc)
 pkg_check_modules(BENCHMARK IMPORTED_TARGET benchmark)
 if(BENCHMARK_FOUND)
-    add_executable(belt-bench bench/main.cc bench/pipeline.cc bench/histogram.cc
-                   bench/calibrate.cc)
+    file(GLOB sources CONFIGURE_DEPENDS bench/*.cc)
+    list(FILTER sources EXCLUDE REGEX "/(ring_[^/]*|lines_main\\.cc)$")
+    add_executable(belt-bench ${sources})
     set_target_properties(belt-bench PROPERTIES CXX_EXTENSIONS ON)
     target_include_directories(belt-bench PRIVATE ${BELT_BUILD_INCLUDE})
     target_link_libraries(belt-bench PRIVATE beltway_static PkgConfig::BENCHMARK)

@@ -1,0 +1,346 @@
+// The workloads that Broadway was measured with, on ours (docs/broadway.md has both figures):
+// (a) numbers through a callback, (b) and a batcher with a callback, (c) lines, split, parsed,
+// folded per id by the callbacks of two batchers.
+
+#include <sys/mman.h>
+
+#include <cstdlib>
+#include <cstring>
+#include <mutex>
+
+#include "bench/broadway_lines.h"
+#include "bench/job.h"
+
+namespace
+{
+
+// ---- (a), (b): every number is read and added, by calls that no compiler sees through
+
+// A cell for each instance, in memory that workers, which are processes, share with us. Four
+// sums: one alone would be a chain of stores and loads, 7 cycles a message, and the figure.
+struct alignas(64) Cell {
+    uint64_t sums[4];
+};
+
+constexpr uint32_t CELLS = 256;
+
+struct Cells {
+    Cell steps[CELLS], sinks[CELLS];
+};
+
+Cells *cells()
+{
+    static void *at =
+        mmap(nullptr, sizeof(Cells), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    return static_cast<Cells *>(at);
+}
+
+struct Adder {
+    Cell *cell;
+};
+
+int add_init(void *state, void *, const belt_instance *in, belt_error *)
+{
+    static_cast<Adder *>(state)->cell = &cells()->steps[in->index % CELLS];
+    return 0;
+}
+
+int add_message(void *state, belt_view *view, uint32_t i)
+{
+    uint32_t size;
+    const char *text = belt_text(view, 0, i, &size);
+    uint64_t value;
+    memcpy(&value, text, sizeof value);
+    static_cast<Adder *>(state)->cell->sums[i % 4] += value;
+    return 0;
+}
+
+int add_sink_init(void *state, void *, const belt_instance *in, belt_error *)
+{
+    static_cast<Adder *>(state)->cell = &cells()->sinks[in->index % CELLS];
+    return 0;
+}
+
+int add_batch(void *state, belt_batch *batch, belt_error *)
+{
+    uint64_t sum = 0;
+    for (uint32_t i = 0; i < batch->count; i++) {
+        uint64_t value;
+        memcpy(&value, batch->bytes + batch->spans[i].at, sizeof value);
+        sum += value;
+    }
+    static_cast<Adder *>(state)->cell->sums[0] += sum;
+    return 0;
+}
+
+uint64_t sum_of(const Cell *of)
+{
+    uint64_t sum = 0;
+    for (uint32_t i = 0; i < CELLS; i++)
+        for (uint64_t part : of[i].sums)
+            sum += part;
+    return sum;
+}
+
+// A number as it is, 8 bytes.
+size_t number_bound(const void *, const belt_view *, uint32_t)
+{
+    return 8;
+}
+
+size_t number_row(const void *, const belt_view *view, uint32_t i, char *out)
+{
+    uint32_t size;
+    memcpy(out, belt_text(view, 0, i, &size), 8);
+    return 8;
+}
+
+belt_part part_of(belt_part_kind kind, const char *name)
+{
+    belt_part part = {};
+    part.abi = BELT_ABI;
+    part.kind = kind;
+    part.name = name;
+    part.help = "for benches";
+    return part;
+}
+
+const belt_part *add_step()
+{
+    static belt_step step = {};
+    step.part = part_of(BELT_STEP, "add");
+    step.part.state_size = sizeof(Adder);
+    step.part.init = add_init;
+    step.message = add_message;
+    return &step.part;
+}
+
+const belt_part *add_sink()
+{
+    static belt_sink sink = {};
+    sink.part = part_of(BELT_SINK, "add");
+    sink.part.state_size = sizeof(Adder);
+    sink.part.init = add_sink_init;
+    sink.batch = add_batch;
+    return &sink.part;
+}
+
+const belt_part *number_format()
+{
+    static belt_format format = {};
+    format.part = part_of(BELT_FORMAT, "number");
+    format.bound = number_bound;
+    format.row = number_row;
+    return &format.part;
+}
+
+// ---- (c): what one callback has seen, by id
+
+struct Slot {
+    uint32_t size; // of the id; 0: free
+    char id[28];
+    BroadwayFold fold;
+};
+
+constexpr uint32_t SLOTS = 2048;
+
+struct Map {
+    Slot slots[SLOTS];
+};
+
+std::mutex folds_lock;
+std::vector<BroadwayFold> folds;
+
+uint32_t hash_of(const char *id, uint32_t size)
+{
+    uint32_t hash = 2166136261u;
+    for (uint32_t i = 0; i < size; i++)
+        hash = (hash ^ static_cast<unsigned char>(id[i])) * 16777619u;
+    return hash ^ hash >> 15;
+}
+
+Slot *slot_of(Map *map, const char *id, uint32_t size)
+{
+    for (uint32_t at = hash_of(id, size) % SLOTS;; at = (at + 1) % SLOTS) {
+        Slot *slot = &map->slots[at];
+        if (slot->size == size && memcmp(slot->id, id, size) == 0)
+            return slot;
+        if (slot->size)
+            continue;
+        memcpy(slot->id, id, size);
+        slot->size = size;
+        return slot;
+    }
+}
+
+int fold_init(void *state, void *, const belt_instance *, belt_error *)
+{
+    Map *map = static_cast<Map *>(state);
+    for (Slot &slot : map->slots)
+        slot.fold = BroadwayFold();
+    return 0;
+}
+
+// A row is 8 bytes of tenths, then the id.
+int fold_batch(void *state, belt_batch *batch, belt_error *)
+{
+    Map *map = static_cast<Map *>(state);
+    for (uint32_t i = 0; i < batch->count; i++) {
+        const char *row = batch->bytes + batch->spans[i].at;
+        int64_t tenths;
+        memcpy(&tenths, row, 8);
+        slot_of(map, row + 8, batch->spans[i].size - 8)->fold.add(tenths);
+    }
+    return 0;
+}
+
+void fold_fini(void *state, void *)
+{
+    std::lock_guard<std::mutex> guard(folds_lock);
+    for (const Slot &slot : static_cast<Map *>(state)->slots)
+        if (slot.size == 4)
+            folds[static_cast<size_t>(atoi(slot.id + 1)) % BROADWAY_IDS].add(slot.fold);
+}
+
+struct Columns {
+    int sensor, value;
+};
+
+int columns_prepare(void *conf, belt_setup *setup, belt_error *err)
+{
+    Columns *c = static_cast<Columns *>(conf);
+    c->sensor = belt_setup_field(setup, nullptr, "sensor", err);
+    c->value = c->sensor < 0 ? -1 : belt_setup_field(setup, nullptr, "value", err);
+    return c->value < 0 ? -1 : 0;
+}
+
+int halves_init(void *state, void *conf, const belt_instance *, belt_error *)
+{
+    *static_cast<Columns *>(state) = *static_cast<Columns *>(conf);
+    return 0;
+}
+
+// To the first or the second batcher, by the id's hash.
+int halves_message(void *state, belt_view *view, uint32_t i)
+{
+    uint32_t size;
+    const char *id = belt_text(view, static_cast<Columns *>(state)->sensor, i, &size);
+    belt_route(view, i, static_cast<int>(hash_of(id, size) >> 7 & 1));
+    return 0;
+}
+
+size_t reading_bound(const void *conf, const belt_view *view, uint32_t i)
+{
+    return 8 + view->columns[static_cast<const Columns *>(conf)->sensor].as.spans[i].size;
+}
+
+size_t reading_row(const void *conf, const belt_view *view, uint32_t i, char *out)
+{
+    const Columns *c = static_cast<const Columns *>(conf);
+    uint32_t size;
+    const char *id = belt_text(view, c->sensor, i, &size);
+    int64_t tenths = belt_number(view, c->value, i);
+    memcpy(out, &tenths, 8);
+    memcpy(out + 8, id, size);
+    return 8 + size;
+}
+
+const belt_part *halves_step()
+{
+    static belt_step step = {};
+    step.part = part_of(BELT_STEP, "halves");
+    step.part.conf_size = step.part.state_size = sizeof(Columns);
+    step.part.prepare = columns_prepare;
+    step.part.init = halves_init;
+    step.message = halves_message;
+    return &step.part;
+}
+
+const belt_part *fold_sink()
+{
+    static belt_sink sink = {};
+    sink.part = part_of(BELT_SINK, "fold");
+    sink.part.state_size = sizeof(Map);
+    sink.part.init = fold_init;
+    sink.part.fini = fold_fini;
+    sink.batch = fold_batch;
+    return &sink.part;
+}
+
+const belt_part *reading_format()
+{
+    static belt_format format = {};
+    format.part = part_of(BELT_FORMAT, "reading");
+    format.part.conf_size = sizeof(Columns);
+    format.part.prepare = columns_prepare;
+    format.bound = reading_bound;
+    format.row = reading_row;
+    return &format.part;
+}
+
+// ---- the runs
+
+void register_numbers(const char *name, uint64_t count, bool batched, const std::string &more)
+{
+    BenchJob job;
+    job.yaml = "source: { counter: { count: " + std::to_string(count) + " } }\n" + more;
+    job.input = [=] { return BenchInput{ count, 8 * count }; };
+    job.parts = { add_step(), add_sink(), number_format() };
+    job.before = [] { memset(cells(), 0, sizeof(Cells)); };
+    job.wrong = [=](const belt_totals &) {
+        uint64_t all = count * (count - 1) / 2;
+        std::string steps = bench_differs("sum of the steps", sum_of(cells()->steps), all);
+        return steps.empty() && batched
+                   ? bench_differs("sum of the sinks", sum_of(cells()->sinks), all)
+                   : steps;
+    };
+    bench_register(name, job);
+}
+
+void register_lines(const char *name, const std::string &path, const std::string &more)
+{
+    BenchJob job;
+    job.yaml = "source: { file: { paths: '" + path + "' } }\n" + more;
+    job.input = [=] { return bench_file(path); };
+    job.parts = { halves_step(), fold_sink(), reading_format() };
+    job.before = [] { folds.assign(BROADWAY_IDS, BroadwayFold()); };
+    job.wrong = [=](const belt_totals &) {
+        static const std::vector<BroadwayFold> all = broadway_folds(job.input().messages);
+        return folds == all ? "" : "the folds are not those of the generator";
+    };
+    bench_register(name, job);
+}
+
+const char add[] = "processor: { steps: [ add: {} ] }\n";
+const char split_into_halves[] = "processor: { steps: [ { split: { delimiter: ';', into: { sensor: "
+                                 "text, value: decimal(1) } } }, { halves: {} } ] }\n";
+const char split[] = "processor: { steps: [ { split: { delimiter: ';', into: { sensor: text, "
+                     "value: decimal(1) } } } ] }\n";
+
+std::string batched(const char *size)
+{
+    return std::string(add) + "batcher: { size: " + size +
+           ", timeout: 1s, order: any, sink: { add: { format: number } } }\n";
+}
+
+const bool registered = [] {
+    const uint64_t many = 400000000;
+    const std::string apart = "placement: { fuse: none }\n";
+    register_numbers("broadway/a", many, false, add);
+    register_numbers("broadway/a/threads_apart", many, false, add + apart);
+    register_numbers("broadway/a/workers", many, false,
+                     "processor: { isolation: process, steps: [ add: {} ] }\n" + apart);
+    register_numbers("broadway/b/100", many, true, batched("100"));
+    register_numbers("broadway/b/1000", many, true, batched("1000"));
+    std::string path = bench_file_from("BELT_BROADWAY_LINES");
+    if (path.empty())
+        return true;
+    std::string one = "{ size: 1000, timeout: 1s, order: any, sink: { fold: { format: reading } }";
+    register_lines("broadway/c1", path,
+                   split + ("batcher: " + one + ", key: sensor, concurrency: 2 }\n"));
+    register_lines("broadway/c2", path,
+                   split_into_halves + ("batchers: { even: " + one + " }, odd: " + one + " } }\n"));
+    return true;
+}();
+
+} // namespace

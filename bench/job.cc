@@ -1,0 +1,168 @@
+#include "bench/job.h"
+
+#include <benchmark/benchmark.h>
+
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cstdlib>
+#include <fstream>
+#include <map>
+
+#include "bench/calibrate.h"
+
+namespace
+{
+
+// A file that was just written reads 1.5 times slower than one that was read back:
+// evict it and read it once, so that every run sees the same page cache.
+BenchInput read_back(const std::string &path)
+{
+    BenchInput input;
+    std::vector<char> buffer(1 << 20);
+    char last = '\n';
+    int fd = open(path.c_str(), O_RDONLY);
+    fdatasync(fd);
+    posix_fadvise(fd, 0, 0, POSIX_FADV_DONTNEED);
+    for (ssize_t got; (got = read(fd, buffer.data(), buffer.size())) > 0;) {
+        input.messages +=
+            static_cast<uint64_t>(std::count(buffer.data(), buffer.data() + got, '\n'));
+        input.bytes += static_cast<uint64_t>(got);
+        last = buffer[static_cast<size_t>(got) - 1];
+    }
+    close(fd);
+    input.messages += last != '\n';
+    return input;
+}
+
+// PSS of this process in MiB, pages of hugetlbfs added; 0: not to be had.
+double pss_mib()
+{
+    std::ifstream in("/proc/self/smaps_rollup");
+    double kib = 0;
+    for (std::string key, rest; in >> key; std::getline(in, rest))
+        if (key == "Pss:" || key == "Shared_Hugetlb:" || key == "Private_Hugetlb:")
+            kib += strtod(rest.c_str(), nullptr);
+    return kib / 1024;
+}
+
+struct Outcome {
+    belt_totals totals;
+    std::string error;
+    double pss_mib;
+};
+
+Outcome run_once(const BenchJob &job)
+{
+    Outcome out = {};
+    belt_error err = {};
+    belt_pipeline *p = nullptr;
+    int rc = belt_pipeline_new(&p, &err);
+    for (const belt_part *part : job.parts)
+        if (rc == 0)
+            rc = belt_pipeline_add(p, part, &err);
+    if (rc == 0)
+        rc = belt_pipeline_load_text(p, job.yaml.c_str(), "bench", &err);
+    if (rc == 0)
+        rc = belt_pipeline_start(p, &err);
+    if (rc == 0)
+        rc = belt_pipeline_wait(p, BELT_FOREVER, &err);
+    if (rc != 0)
+        out.error = err.text;
+    out.totals.size = sizeof out.totals;
+    if (p)
+        belt_pipeline_totals(p, &out.totals);
+    out.pss_mib = pss_mib();
+    belt_pipeline_free(p);
+    return out;
+}
+
+// What is wrong with a run, or "".
+std::string verify(const BenchJob &job, const Outcome &out, const BenchInput &in)
+{
+    const belt_totals &t = out.totals;
+    const std::string found[] = {
+        out.error,
+        t.complete ? "" : "the input was not read to its end",
+        bench_differs("received", t.received, in.messages),
+        bench_differs("done", t.done, in.messages),
+        bench_differs("dropped", t.dropped, 0),
+        bench_differs("bytes in", t.bytes_in, in.bytes),
+        job.wrong ? job.wrong(t) : "",
+    };
+    for (const std::string &wrong : found)
+        if (!wrong.empty())
+            return wrong;
+    return "";
+}
+
+// Negative: there are no two CPUs, or they cannot be pinned to.
+double distance_ns()
+{
+    int a, b;
+    return belt_calibrate_cpus(&a, &b) ? belt_calibrate_ns(a, b) : -1;
+}
+
+void measure(benchmark::State &state, const BenchJob &job)
+{
+    BenchInput in = job.input();
+    double near_ns = 0, pss = 0;
+    for (auto _ : state) {
+        if (job.before)
+            job.before();
+        double before = distance_ns();
+        Outcome out = run_once(job);
+        double after = distance_ns();
+        std::string wrong = verify(job, out, in);
+        if (!wrong.empty()) {
+            state.SkipWithError(wrong.c_str());
+            return;
+        }
+        state.SetIterationTime(static_cast<double>(out.totals.elapsed_ns) / 1e9);
+        near_ns = before < 0 || after < 0 ? -1 : std::max(before, after);
+        pss = out.pss_mib;
+    }
+    auto runs = static_cast<int64_t>(state.iterations());
+    state.SetItemsProcessed(runs * static_cast<int64_t>(in.messages));
+    state.SetBytesProcessed(runs * static_cast<int64_t>(in.bytes));
+    state.counters["near_ns"] = near_ns;
+    state.counters["pss_mib"] = pss;
+    state.SetLabel(belt_calibrate_label(near_ns));
+}
+
+} // namespace
+
+void bench_register(const std::string &name, const BenchJob &job)
+{
+    benchmark::RegisterBenchmark(name.c_str(),
+                                 [job](benchmark::State &state) { measure(state, job); })
+        ->UseManualTime()
+        ->Iterations(1)
+        ->Unit(benchmark::kMillisecond);
+}
+
+std::string bench_differs(const char *what, uint64_t is, uint64_t expected)
+{
+    return is == expected ? ""
+                          : std::string(what) + ": " + std::to_string(is) + ", not " +
+                                std::to_string(expected);
+}
+
+std::string bench_file_from(const char *variable)
+{
+    const char *path = getenv(variable);
+    struct stat about;
+    return path && stat(path, &about) == 0 ? path : "";
+}
+
+// Before the first run that needs the file: a run of other benches never waits for it.
+BenchInput bench_file(const std::string &path)
+{
+    static std::map<std::string, BenchInput> known;
+    auto found = known.find(path);
+    if (found == known.end())
+        found = known.emplace(path, read_back(path)).first;
+    return found->second;
+}
