@@ -16,14 +16,29 @@ static const struct belt_sink picky = {
     .batch = refuse_bad,
 };
 
-/* Settled 64 at a time by one write per word of a source's ledger, whatever the outcomes. */
+/* Only its bad rows fail. */
+static int fail_bad(void *state, struct belt_batch *batch, struct belt_error *err)
+{
+    (void)state, (void)err;
+    for (uint32_t i = 0; i < batch->count; i++)
+        if (batch->bytes[batch->spans[i].at] == 'b')
+            belt_batch_fail(batch, i, "it is bad");
+    return 0;
+}
+
+static const struct belt_sink some = {
+    .part = { .abi = BELT_ABI, .kind = BELT_SINK, .name = "some", .help = "fails bad rows" },
+    .batch = fail_bad,
+};
+
+/* One call for the neighbours among 64 that are settled together, successes and failures in it. */
 Test(conformance, B081_ack_grouping)
 {
-    struct belt_pipeline *p = pipeline_with(&picky.part, "source: { say: 'a,c,bad,d,e,f' }\n"
-                                                         "batcher: { size: 2, sink: picky }\n");
-    expect_end(p);
-    expect_totals(p, 4, 2);
-    belt_pipeline_free(p);
+    struct belt_pipeline *p = acked_pipeline(&some.part, "source: { acked: 'a,c,bad,d,e,f' }\n"
+                                                         "batcher: { sink: some }\n");
+    end_and_free(p);
+    expect_acks(6, "ddfddd");
+    cr_assert_leq(acks.calls, 2);
 }
 
 /* A callback that returns an error: all of its batch fails with it, the next batch goes on. */
@@ -74,4 +89,27 @@ Test(conformance, B084_bad_acker)
     expect_totals(p, 2, 1);
     expect_failure(p, "not taken after all");
     belt_pipeline_free(p);
+}
+
+static int fail_a_stranger(void *state, struct belt_batch *batch, struct belt_error *err)
+{
+    (void)state;
+    if (batch->bytes[0] != 'b')
+        return 0;
+    return belt_error_set(err, -EINVAL, "no such row");
+}
+
+static const struct belt_sink stranger = {
+    .part = { .abi = BELT_ABI, .kind = BELT_SINK, .name = "stranger", .help = "for a test" },
+    .batch = fail_a_stranger,
+};
+
+/* Nothing is returned but a code, so that nothing in it can be no message: a code below 0. */
+Test(conformance, B083_bad_return)
+{
+    struct belt_pipeline *p =
+        acked_pipeline(&stranger.part, "source: { acked: 'a,c,bad,d' }\n"
+                                       "batcher: { size: 2, sink: stranger }\n");
+    end_and_free(p);
+    expect_acks(4, "ddff");
 }

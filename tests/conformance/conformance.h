@@ -62,6 +62,55 @@ static inline void expect_refused(const struct belt_part *part, const char *yaml
         .message = function,                                                                       \
     }
 
+/* ---- source `acked`: `say`, that notes what it is told of each message, in order ---------- */
+
+static struct {
+    char by_ticket[4096]; /* 'd': done, 'f': failed, '2': told twice, '.': nothing */
+    int calls;
+    uint64_t done, failed;
+} acks __attribute__((unused));
+
+static inline void hear_acks(void *state, const struct belt_acked *acked)
+{
+    (void)state;
+    acks.calls++;
+    acks.done += (uint64_t)__builtin_popcountll(acked->done);
+    acks.failed += (uint64_t)__builtin_popcountll(acked->failed);
+    for (uint64_t i = 0; i < 64 && acked->ticket + i < sizeof acks.by_ticket - 1; i++) {
+        char *at = &acks.by_ticket[acked->ticket + i];
+        char now = acked->done >> i & 1 ? 'd' : acked->failed >> i & 1 ? 'f' : '.';
+        if (now != '.' || !*at)
+            *at = *at && *at != '.' ? '2' : now;
+    }
+}
+
+static const struct belt_source acked_source __attribute__((unused)) = {
+    .part = { BELT_ABI, BELT_SOURCE, "acked", "words", say_settings, sizeof(struct say_conf),
+              sizeof(struct say_state), say_prepare, NULL, say_init, NULL, NULL, "words" },
+    .fill = say_fill,
+    .recycle = say_recycle,
+    .stop = say_stop,
+    .ack = hear_acks,
+    .ack_any = true,
+};
+
+/* With that source and one more part, unless it is NULL. */
+static inline struct belt_pipeline *acked_pipeline(const struct belt_part *part, const char *yaml)
+{
+    struct belt_error err = { 0 };
+    memset(&acks, 0, sizeof acks);
+    struct belt_pipeline *p = pipeline_with(part, yaml);
+    cr_assert_eq(belt_pipeline_add(p, &acked_source.part, &err), 0, "%s", err.text);
+    return p;
+}
+
+/* What was told of the first `count` messages is this. */
+static inline void expect_acks(size_t count, const char *told)
+{
+    cr_assert_eq(strlen(told), count);
+    cr_assert_eq(memcmp(acks.by_ticket, told, count), 0, "%.64s", acks.by_ticket);
+}
+
 /* Whether message i's payload is this text. */
 static inline bool is_text(struct belt_view *view, uint32_t i, const char *text)
 {

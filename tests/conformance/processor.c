@@ -80,6 +80,29 @@ Test(conformance, B032_bad_return)
     belt_pipeline_free(p);
 }
 
+static int fail_one(void *state, struct belt_batch *batch, struct belt_error *err)
+{
+    (void)state, (void)err;
+    belt_batch_fail(batch, 1, "not this one");
+    return 0;
+}
+
+static const struct belt_sink fails_one = {
+    .part = { .abi = BELT_ABI, .kind = BELT_SINK, .name = "fails_one", .help = "for a test" },
+    .batch = fail_one,
+};
+
+/* Nothing is returned, so nothing can be missing: what is not named as failed is done. */
+Test(conformance, B034_short_batch_return)
+{
+    struct belt_pipeline *p = acked_pipeline(&fails_one.part, "source: { acked: 'a,b,c' }\n"
+                                                              "batcher: { sink: fails_one }\n");
+    expect_end(p);
+    expect_acks(3, "dfd");
+    expect_failure(p, "not this one");
+    belt_pipeline_free(p);
+}
+
 static int broken_sink(void *state, struct belt_batch *batch, struct belt_error *err)
 {
     (void)state;
