@@ -12,7 +12,6 @@
 #include "core/aggregate_priv.h"
 #include "core/run_priv.h"
 #include "core/worker_priv.h"
-#include "numa/pin.h"
 
 /* Sizes by measurement (docs/decisions/001): an exchange wants 16 slots, an
  * ordered merge room for several chunks of 256 KiB, a fused edge two frames. */
@@ -508,52 +507,6 @@ static int make_contents(struct belt_engine_run *run, struct belt_error *err)
     return 0;
 }
 
-/* ---- lanes ------------------------------------------------------------------ */
-
-static struct belt_stage *stage_at(struct belt_engine_run *run, struct belt_place_item item)
-{
-    const struct belt_plan *plan = run->plan;
-    if (item.stage < plan->first_processor)
-        return &run->sources[belt_plan_source(plan, item.stage, item.instance)].stage;
-    if (item.stage < plan->first_batcher)
-        return &run->chains[item.instance].stage;
-    return &run->batchers[item.stage - plan->first_batcher][item.instance].stage;
-}
-
-static int make_lanes(struct belt_engine_run *run, struct belt_error *err)
-{
-    const struct belt_place *place = run->plan->place;
-    run->lanes_used = place->lane_count;
-    if (posix_memalign((void **)&run->lanes, BELT_LINES, run->lanes_used * sizeof *run->lanes))
-        return belt_error_set(err, -ENOMEM, "lanes: out of memory");
-    memset(run->lanes, 0, run->lanes_used * sizeof *run->lanes);
-    for (uint32_t l = 0; l < run->lanes_used; l++)
-        run->lanes[l].fd = -1;
-    for (uint32_t l = 0; l < run->lanes_used; l++) {
-        struct belt_lane *lane = &run->lanes[l];
-        if (place->lanes[l].item_count > BELT_LANE_STAGES)
-            return belt_error_config(err, "more than %d stages on a lane", BELT_LANE_STAGES);
-        lane->index = l;
-        lane->cpu = run->plan->caller ? -1 : place->lanes[l].cpu;
-        lane->run = run;
-        lane->idle = belt_idle_of(place->wait);
-        belt_sleep_init(&lane->sleep, BELT_THREADS);
-        lane->fd = belt_sleep_fd();
-        if (lane->fd < 0)
-            return belt_error_set(err, lane->fd, "lane %u: eventfd: %s", l, strerror(-lane->fd));
-    }
-    return 0;
-}
-
-static void fill_lanes(struct belt_engine_run *run)
-{
-    for (uint32_t l = 0; l < run->lanes_used; l++) {
-        const struct belt_place_lane *planned = &run->plan->place->lanes[l];
-        for (uint32_t i = 0; i < planned->item_count; i++)
-            run->lanes[l].stages[run->lanes[l].stages_used++] = stage_at(run, planned->items[i]);
-    }
-}
-
 /* ---- all of it -------------------------------------------------------------- */
 
 int belt_run_new(struct belt_engine_run **out, const struct belt_spec *spec,
@@ -571,7 +524,7 @@ int belt_run_new(struct belt_engine_run **out, const struct belt_spec *spec,
     pthread_mutex_init(&run->lock, NULL);
     pthread_cond_init(&run->changed, NULL);
     belt_wait_setup();
-    int rc = make_lanes(run, err);
+    int rc = belt_lanes_new(run, err);
     if (rc == 0 && !make_stages(run))
         rc = belt_error_set(err, -ENOMEM, "run: out of memory");
     if (rc == 0) {
@@ -586,7 +539,9 @@ int belt_run_new(struct belt_engine_run **out, const struct belt_spec *spec,
     if (rc == 0) {
         run->carved = 0;
         lay_out(run);
-        fill_lanes(run);
+        rc = belt_lanes_fill(run, err);
+    }
+    if (rc == 0) {
         rc = make_contents(run, err);
     }
     if (rc == 0)

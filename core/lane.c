@@ -29,11 +29,14 @@ enum belt_turn belt_lane_turn(struct belt_lane *lane, uint64_t now, struct belt_
 {
     bool busy = false, ended = true;
     belt_telemetry_look(lane, now);
+    bool timed = belt_sample_due(&lane->sample_due, now);
     for (uint32_t i = 0; i < lane->stages_used; i++) {
         struct belt_stage *stage = lane->stages[i];
         if (stage->ended)
             continue;
         stage->last = stage->kind->turn(stage, now, err);
+        if (timed)
+            now = belt_latency_turn(stage, now);
         if (stage->last == BELT_TURN_FAILED)
             return BELT_TURN_FAILED;
         stage->ended = stage->last == BELT_TURN_ENDED;

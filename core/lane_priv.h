@@ -6,6 +6,7 @@
 #include <pthread.h>
 
 #include "core/error.h"
+#include "core/latency_priv.h"
 #include "core/stats_priv.h"
 #include "rings/wait.h"
 
@@ -52,6 +53,7 @@ struct belt_stage {
     bool inited, ended;
     enum belt_turn last; /* outcome of the last turn */
     struct belt_told told;
+    struct belt_hist *hists; /* [BELT_HISTS] */
     struct belt_stats stats;
 };
 
@@ -67,6 +69,7 @@ struct belt_lane {
     uint64_t now;                   /* of the turn */
     uint64_t wanted, wanted_before; /* events, a bit each; renewed every turn */
     struct belt_events *events;     /* while something is wanted */
+    uint64_t sample_due;            /* when turns are timed next */
     pthread_t thread;
     bool started;
 };

@@ -89,6 +89,9 @@ void belt_batch_done(struct belt_batch *batch, int code, const char *reason)
     struct belt_batcher_stage *b = open->owner;
     if (code < 0)
         belt_batch_fail_rest(open, reason ? reason : "the sink gave no reason");
+    if (open->handed_at)
+        belt_hist_record(&b->stage.hists[BELT_HIST_batch_ns],
+                         belt_tell_now(&b->stage) - open->handed_at);
     if (belt_wants(&b->stage, BELT_WANT(BATCH_STOP)))
         belt_tell_batch_end(b, open, b->failed ? batch->count : open->failed_count,
                             belt_batch_reason(batch, 0));

@@ -284,6 +284,7 @@ int belt_pipeline_report(struct belt_pipeline *p, FILE *out, struct belt_error *
     };
     for (size_t i = 0; i < sizeof totals / sizeof *totals; i++)
         fprintf(out, "  \"%s\": %llu,\n", totals[i].name, (unsigned long long)totals[i].value);
+    belt_latency_report(run, out);
     fprintf(out, "  \"stages\": [\n");
     for (uint32_t l = 0; l < run->lanes_used; l++)
         for (uint32_t i = 0; i < run->lanes[l].stages_used; i++)

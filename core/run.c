@@ -136,6 +136,7 @@ void belt_run_free(struct belt_engine_run *run)
     free(run->chains);
     free(run->pool.free);
     free(run->lanes);
+    free(run->hists);
     belt_mem_unmap(&run->region);
     pthread_mutex_destroy(&run->lock);
     pthread_cond_destroy(&run->changed);

@@ -33,6 +33,7 @@ struct belt_source_stage {
     struct belt_feed *feeds; /* [feeds_used]: chunk c goes to feed c % feeds_used */
     uint32_t feeds_used;
     struct belt_ledger ledger;
+    struct belt_stamps stamps;
     uint32_t *slab_frames;             /* [slabs]: frames that are out */
     bool *slab_closed;                 /* [slabs]: the last frame was seen */
     uint32_t feed;                     /* where the chunk in hand goes */
@@ -123,6 +124,7 @@ struct belt_batcher_stage {
     uint64_t now;                /* of this turn */
     struct belt_row_out refused; /* to `failed`: the rows of batches that failed for good */
     bool sends_refused;          /* there is such an edge */
+    uint64_t sample_due;         /* when a batch is timed next */
     uint64_t failures;           /* batches that the sink refused */
     struct belt_failure failure; /* the first of them */
     struct belt_agg *total;      /* aggregate: the merged table */
@@ -147,6 +149,7 @@ struct belt_engine_run {
     int batchers_used; /* the `failed` one included */
     struct belt_pool pool;
     struct belt_lane *lanes;
+    struct belt_hist *hists; /* of all stages */
     uint32_t lanes_used;
     uint64_t started_ns, ended_ns;
     uint32_t stopping, aborting;      /* atomics: drain; leave at once */
@@ -187,6 +190,10 @@ static inline uint32_t belt_plan_source(const struct belt_plan *plan, uint32_t s
     return number;
 }
 
+/* Lanes without stages, and the stages on them; before and after these are made
+ * (build_lanes.c). */
+int belt_lanes_new(struct belt_engine_run *run, struct belt_error *err);
+int belt_lanes_fill(struct belt_engine_run *run, struct belt_error *err);
 /* Everything made and wired, nothing opened or started (build.c). */
 /* open() of every part, sources first. */
 int belt_run_open(struct belt_spec *spec, struct belt_error *err);

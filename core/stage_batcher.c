@@ -65,6 +65,15 @@ static void count_batch(struct belt_batcher_stage *b, const struct belt_batch *b
     belt_count(&stats->bytes, batch->bytes_size);
 }
 
+/* Read before the sink gets it, and when it is done. */
+static void time_batch(struct belt_batcher_stage *b, struct belt_open_batch *open)
+{
+    struct belt_hist *hists = b->stage.hists;
+    open->handed_at = belt_tell_now(&b->stage);
+    belt_hist_record(&hists[BELT_HIST_batch_age_ns], open->handed_at - open->first_at);
+    belt_hist_record(&hists[BELT_HIST_batch_fill], open->batch.count);
+}
+
 static bool hand_over(struct belt_batcher_stage *b, struct belt_open_batch *open)
 {
     if (!open)
@@ -72,6 +81,8 @@ static bool hand_over(struct belt_batcher_stage *b, struct belt_open_batch *open
     struct belt_error err = { 0 };
     count_batch(b, &open->batch);
     open->handed_at = 0;
+    if (belt_sample_due(&b->sample_due, b->stage.lane->now))
+        time_batch(b, open);
     if (belt_wants(&b->stage, BELT_WANT_BATCHES))
         belt_tell_batch(b, open);
     int rc = b->sink->batch(b->state, &open->batch, &err);

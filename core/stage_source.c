@@ -32,7 +32,8 @@ static void settle_window(struct belt_source_stage *s)
 {
     if (s->ledger.owed)
         belt_ledger_tell(&s->ledger, s->part->ack_any, tell, s);
-    belt_ledger_free(&s->ledger);
+    if (belt_ledger_free(&s->ledger))
+        belt_latency_settled(s);
 }
 
 static void source_fini(struct belt_stage *stage)
@@ -102,6 +103,8 @@ static void publish(struct belt_source_stage *s, struct belt_feed *feed,
     s->slab_frames[fill->slab]++;
     s->on_way += count;
     belt_feed_publish(feed);
+    if (s->stage.lane->now >= s->stamps.due)
+        belt_latency_read(s, s->ledger.next, belt_tell_now(&s->stage));
     if (fill->last_of_chunk)
         s->feed = (s->feed + 1) % s->feeds_used;
     uint64_t bytes = 0;

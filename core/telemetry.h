@@ -20,6 +20,7 @@
 #include <stdint.h>
 
 #include "error.h"
+#include "histogram.h"
 
 #ifdef __cplusplus
 extern "C" {
@@ -82,6 +83,18 @@ BELT_API int belt_telemetry_attach(struct belt_pipeline *p, const char *prefix,
 BELT_API int belt_telemetry_detach(struct belt_pipeline *p, int id);
 /* Events lost so far for want of room. Any thread that may use `p`. */
 BELT_API uint64_t belt_telemetry_lost(struct belt_pipeline *p);
+
+/* ---- where the time goes; any thread, after the start ----------------------------- */
+
+/* A histogram of a stage ("source", "processor", "batchers.totals") from
+ * core/histograms.def ("turn_ns", "batch_fill", ..), its instances merged. Samples:
+ * at most one in 32 us of each instance. 0; -EINVAL: not started; -ENOENT: no such
+ * stage or histogram. */
+BELT_API int belt_pipeline_histogram(struct belt_pipeline *p, const char *stage, const char *name,
+                                     struct belt_hist *out);
+/* `ack_ns` of all sources: from the read until a frame and all before it were settled.
+ * 0; -EINVAL: not started. */
+BELT_API int belt_pipeline_latency(struct belt_pipeline *p, struct belt_hist *out);
 
 /* ---- what there is; any thread --------------------------------------------------- */
 

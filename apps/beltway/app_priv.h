@@ -85,6 +85,8 @@ void belt_app_failures(struct belt_pipeline *p, const struct belt_totals *totals
 /* `signal`: what ended the run, or 0; `rc`: what belt_pipeline_wait() said. */
 void belt_app_summary(struct belt_pipeline *p, const char *name, const struct belt_totals *totals,
                       int signal, int rc);
+/* One line: the time from read to settled. */
+void belt_app_latency(struct belt_pipeline *p, const char *name);
 /* Writes the JSON report. The exit code. */
 int belt_app_report(struct belt_pipeline *p, const char *path);
 

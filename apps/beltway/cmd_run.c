@@ -10,12 +10,12 @@
 
 #define TICK_NS 100000000u /* how late a signal or the progress line may be */
 
-enum { KEY_REPORT = 2000, KEY_PROGRESS };
+enum { KEY_REPORT = 2000, KEY_PROGRESS, KEY_LATENCY };
 
 struct run {
     struct belt_app_settings settings;
     const char *report;
-    bool quiet;
+    bool quiet, latency;
     struct belt_app_progress progress;
     int signal, signals; /* the first that came, and how many */
 };
@@ -23,6 +23,7 @@ struct run {
 static const struct argp_option run_options[] = {
     { NULL, 0, NULL, 0, "What it tells:", 3 },
     { "report", KEY_REPORT, "FILE", 0, "write everything counted as JSON", 3 },
+    { "latency", KEY_LATENCY, NULL, 0, "say at the end how long it took from read to settled", 3 },
     { "progress", KEY_PROGRESS, "WHEN", 0, "auto (on a terminal), always or never", 3 },
     { "quiet", 'q', NULL, 0, "only errors on stderr", 3 },
     { 0 },
@@ -53,6 +54,7 @@ static error_t parse(int key, char *arg, struct argp_state *state)
             argp_error(state, "--progress is auto, always or never, not '%s'", arg);
         run->progress.on = *arg == 'a' && (arg[1] == 'l' || isatty(STDERR_FILENO));
         return 0;
+    case KEY_LATENCY: run->latency = true; return 0;
     case 'q': run->quiet = true; return 0;
     default: return ARGP_ERR_UNKNOWN;
     }
@@ -126,6 +128,8 @@ static int finish(struct run *run, struct belt_pipeline *p, int rc, const struct
     belt_app_failures(p, &totals);
     if (!run->quiet)
         belt_app_summary(p, run->progress.name, &totals, run->signal, rc);
+    if (run->latency)
+        belt_app_latency(p, run->progress.name);
     int code = exit_code(run, &totals, rc);
     int told = run->report ? belt_app_report(p, run->report) : BELT_APP_OK;
     return code ? code : told;

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "apps/beltway/app_priv.h"
+#include "core/telemetry.h"
 
 #define SHOWN 10
 
@@ -58,6 +59,31 @@ void belt_app_summary(struct belt_pipeline *p, const char *name, const struct be
         print_count(totals->dropped, "dropped");
     print_count(totals->failed, "failed");
     fprintf(stderr, "; %s\n", belt_pipeline_plan_line(p));
+}
+
+static void print_time(double ns, const char *what)
+{
+    static const char *const units[] = { "ns", "us", "ms" };
+    size_t i = 0;
+    for (; ns >= 1000 && i < sizeof units / sizeof *units - 1; i++)
+        ns /= 1000;
+    fprintf(stderr, " %.*f %s %s", ns < 10 && i ? 2 : ns < 100 && i ? 1 : 0, ns, units[i], what);
+}
+
+void belt_app_latency(struct belt_pipeline *p, const char *name)
+{
+    static const struct {
+        double part;
+        const char *what;
+    } parts[] = { { 0.5, "p50," }, { 0.99, "p99," }, { 0.999, "p99.9," }, { 1, "most\n" } };
+    struct belt_hist *h = malloc(sizeof *h);
+    if (!h)
+        return;
+    belt_pipeline_latency(p, h);
+    fprintf(stderr, "%s: read to settled:", name);
+    for (size_t i = 0; i < sizeof parts / sizeof *parts; i++)
+        print_time((double)belt_hist_quantile(h, parts[i].part), parts[i].what);
+    free(h);
 }
 
 int belt_app_report(struct belt_pipeline *p, const char *path)

@@ -114,6 +114,15 @@ test_report_is_json_and_adds_up() {
         .done == 10 and .complete' report.json >/dev/null || fail "$(cat report.json)"
 }
 
+test_latency_is_one_line_more_when_asked_for() {
+    echo 'source: { counter: 100000 }' >pipeline.yaml
+    run run pipeline.yaml --latency
+    expect_code 0
+    expect_err 'read to settled: [0-9.]+ [unm]s p50, [0-9.]+ [unm]s p99, .* p99.9, .* most$'
+    run run pipeline.yaml
+    ! grep -q 'read to settled' "$work/err" || fail "not asked for"
+}
+
 test_report_that_cannot_be_written_is_known_at_once() {
     sensors
     run run pipeline.yaml --report nowhere/report.json
