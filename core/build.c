@@ -12,6 +12,7 @@
 #include "core/aggregate_priv.h"
 #include "core/run_priv.h"
 #include "core/worker_priv.h"
+#include "numa/pin.h"
 
 /* Sizes by measurement (docs/decisions/001): an exchange wants 16 slots, an
  * ordered merge room for several chunks of 256 KiB, a fused edge two frames. */

@@ -46,7 +46,7 @@ struct belt_told {
 
 struct belt_stage {
     const struct belt_stage_kind *kind;
-    char name[80]; /* "source.0", "batchers.totals.0" */
+    char name[88]; /* "source.0", "batchers.totals.0" */
     uint32_t index;
     struct belt_engine_run *run;
     struct belt_lane *lane;
