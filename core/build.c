@@ -264,6 +264,17 @@ static void carve_source(struct belt_engine_run *run, struct belt_source_stage *
         belt_bind_memory(run->plan->topology, memory, arena, node);
 }
 
+static void carve_retry(struct belt_engine_run *run, struct belt_chain_stage *chain)
+{
+    const struct belt_spec *spec = run->spec;
+    char *memory = carve(run, belt_retry_footprint(spec->retry_memory), 4096);
+    if (!memory)
+        return;
+    chain->retry = belt_retry_init(memory, spec->retry_memory, &spec->retry, spec->retry_ordered);
+    if (spec->retry_ordered > 0)
+        chain->engine.keyed_step = spec->column_step[spec->retry_ordered];
+}
+
 static void carve_chain(struct belt_engine_run *run, struct belt_chain_stage *chain)
 {
     const struct belt_spec *spec = run->spec;
@@ -321,6 +332,8 @@ static void lay_out(struct belt_engine_run *run)
         carve_source(run, &run->sources[s]);
     for (uint32_t c = 0; c < run->chains_used; c++)
         carve_chain(run, &run->chains[c]);
+    for (uint32_t c = 0; c < run->chains_used && run->spec->retry.attempts > 1; c++)
+        carve_retry(run, &run->chains[c]);
     link_sources(run);
     for (uint32_t c = 0; c < run->chains_used; c++)
         if (run->chains[c].worker)

@@ -149,6 +149,14 @@ static void each_rows(struct finds *f, const void *slot, const void *who)
         find(f, &frame->runs[r]);
 }
 
+/* What waits to be tried again, and the frame in hand when that is made of such. */
+static void find_retry(struct finds *f, const struct belt_chain_stage *chain)
+{
+    belt_retry_each_run(chain->retry, find, f);
+    if (chain->frame == &chain->retry->frame && !f->run->plan->pooled)
+        find_tickets(f, chain);
+}
+
 /* Rows not sent yet: of the open frame, and those that wait beside a full edge. */
 static void find_out(struct finds *f, const struct belt_row_out *out)
 {
@@ -182,6 +190,8 @@ static void find_everywhere(struct finds *f)
             find_ring(f, &chain->intake.rx, each_input, chain);
         else if (chain->frame)
             find_input(f, chain->frame, chain);
+        if (chain->retry)
+            find_retry(f, chain);
         for (int o = 0; o < chain->outlets_used; o++)
             for (uint32_t i = 0; i < chain->outlets[o].batcher->instances; i++)
                 find_out(f, &chain->outlets[o].outs[i]);

@@ -187,6 +187,8 @@ int belt_dispatch_begin(struct belt_chain_stage *chain, struct belt_error *err)
     uint32_t first = chain->part.first, end = chain->part.end;
     if (chain->engine.any_acked)
         settle_acked(chain, first, end);
+    if (chain->retry)
+        belt_retry_sort(chain, first, end);
     if (chain->engine.any_also && batchers_of(chain) > 1 && !join_live(chain, end))
         return 0;
     chain->part.end = first;
@@ -216,7 +218,7 @@ static struct belt_view failed_view(struct belt_chain_stage *chain)
             reasons[i] =
                 (struct belt_span){ i * BELT_REASON, (uint32_t)strlen(engine->reasons[i]) };
             chain->failed_places[i] = (int64_t)belt_chain_origin(chain, i).place;
-            attempts[i] = 1;
+            attempts[i] = 1 + (int64_t)belt_attempt(&engine->view, i);
         }
     struct belt_column *c = chain->failed_columns;
     c[BELT_FAILED_PAYLOAD] = engine->columns[0];

@@ -11,6 +11,7 @@
 #include "core/ledger_priv.h"
 #include "core/pipeline.h"
 #include "core/rate_priv.h"
+#include "core/retry_priv.h"
 #include "core/spec_priv.h"
 #include "core/view_priv.h"
 #include "numa/place.h"
@@ -102,7 +103,8 @@ struct belt_chain_stage {
     struct belt_span *failed_spans; /* [3 * BELT_FRAME]: reasons, files, batchers */
     int64_t *failed_places;         /* [2 * BELT_FRAME]: places, attempts */
     int outlets_used;
-    bool holds; /* rows may wait beside the edge of an outlet */
+    struct belt_retry *retry; /* NULL: what fails once has failed */
+    bool holds;               /* rows may wait beside the edge of an outlet */
     struct belt_failure_seen failures[BELT_FAILURES];
     uint32_t failures_used;
     struct belt_worker *worker;       /* isolation: process */

@@ -199,6 +199,8 @@ int belt_spec_new(struct belt_spec **out, struct belt_tree *tree,
         rc = belt_spec_add_steps(&b, steps, err);
     if (rc == 0)
         rc = belt_spec_add_batchers(&b, err);
+    if (rc == 0)
+        rc = belt_spec_add_retry(&b, err);
     if (rc < 0) {
         belt_spec_free(spec);
         return rc;

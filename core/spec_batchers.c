@@ -215,9 +215,12 @@ static int add_batcher(struct belt_builder *b, struct belt_batcher_spec *batcher
                        const char *format, struct belt_error *err)
 {
     struct batcher_conf conf = { 0 };
-    struct belt_settings_in in = {
-        .table = batcher_settings, .node = batcher->node, .at = b->root, .what = batcher->path
-    };
+    struct belt_settings_in in = { .table = batcher_settings,
+                                   .node = batcher->node,
+                                   .at = b->root,
+                                   .what = batcher->path,
+                                   .also = belt_spec_is_failed(b->spec, batcher) ? belt_retry_keys
+                                                                                 : NULL };
     int rc = belt_settings_read(&in, &conf, b->tree, err);
     if (rc < 0)
         return rc;
@@ -306,9 +309,11 @@ static int read_retry(struct belt_builder *b, struct belt_error *err)
     static const struct belt_retry_conf once = { 1, BACKOFF, BACKOFF_MAX };
     const struct belt_node *node = belt_node_get(b->root, "failed");
     struct batcher_conf conf = { 0 };
-    struct belt_settings_in in = {
-        .table = batcher_settings, .node = node, .at = b->root, .what = "failed"
-    };
+    struct belt_settings_in in = { .table = batcher_settings,
+                                   .node = node,
+                                   .at = b->root,
+                                   .what = "failed",
+                                   .also = belt_retry_keys };
     int rc = node ? belt_settings_read(&in, &conf, b->tree, err) : 0;
     b->spec->retry = retry_of(&conf, &once);
     return rc;

@@ -36,7 +36,6 @@ static int add_spill(struct belt_builder *b, struct belt_batcher_spec *batcher,
 static int refuse(const struct belt_spec *spec, const struct belt_batcher_spec *batcher,
                   const struct belt_hold_conf *conf, struct belt_error *err)
 {
-    bool failed = spec->failed >= 0 && batcher == &spec->batchers[spec->failed];
     const struct belt_node *full = belt_node_get(batcher->node, "when_full");
     const struct belt_node *at = full ? full : belt_node_get(batcher->node, "hold");
     if (conf->spill && conf->when_full != BELT_FULL_SPILL)
@@ -54,7 +53,7 @@ static int refuse(const struct belt_spec *spec, const struct belt_batcher_spec *
                                batcher->path);
     if (conf->when_full != BELT_FULL_FAIL)
         return 0;
-    if (failed)
+    if (belt_spec_is_failed(spec, batcher))
         return belt_node_error(err, at,
                                "failed: when_full: fail is for messages that have not "
                                "failed yet: wait or spill");

@@ -100,9 +100,12 @@ struct belt_spec {
     struct belt_retry_conf retry; /* failed: { attempts: ... }; batchers may have their own */
     int isolation;                /* enum belt_isolation */
     struct belt_worker_conf workers;
-    bool blocking;      /* the processor gets lanes of its own */
-    uint64_t drain;     /* ns */
-    int64_t fail_limit; /* stop early beyond so many failures; -1: never */
+    uint64_t retry_memory;             /* of each processor instance, bytes */
+    int retry_ordered;                 /* column, -1: none */
+    uint8_t column_step[BELT_COLUMNS]; /* 1 + the step that adds it; 0: none */
+    bool blocking;                     /* the processor gets lanes of its own */
+    uint64_t drain;                    /* ns */
+    int64_t fail_limit;                /* stop early beyond so many failures; -1: never */
     struct {
         const char *cpus, *backend;
         int fuse, wait; /* choices, see spec.c */
@@ -122,6 +125,12 @@ enum {
     BELT_FAILED_BATCHER,
     BELT_FAILED_COLUMNS
 };
+
+static inline bool belt_spec_is_failed(const struct belt_spec *spec,
+                                       const struct belt_batcher_spec *batcher)
+{
+    return spec->failed >= 0 && batcher == &spec->batchers[spec->failed];
+}
 
 /* Both own everything they point to but the tree and the parts. */
 int belt_spec_new(struct belt_spec **out, struct belt_tree *tree,
@@ -157,6 +166,9 @@ int belt_spec_add_steps(struct belt_builder *b, const struct belt_node *list,
                         struct belt_error *err);
 /* The names of all batchers, before the steps that may use them. */
 int belt_spec_name_batchers(struct belt_builder *b, struct belt_error *err);
+/* Trying again: after all of these. */
+int belt_spec_add_retry(struct belt_builder *b, struct belt_error *err);
+extern const char *const belt_retry_keys[]; /* of `failed`, read there */
 /* Everything else about them, after the steps whose fields they use. */
 int belt_spec_add_batchers(struct belt_builder *b, struct belt_error *err);
 

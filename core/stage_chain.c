@@ -45,6 +45,8 @@ static void load_frame(struct belt_chain_stage *chain, uint64_t now)
     struct belt_stats *stats = &chain->stage.stats;
     belt_count(&stats->messages, frame->count);
     belt_count(&stats->frames, 1);
+    if (chain->retry)
+        belt_retry_loaded(chain);
     if (belt_wants(&chain->stage, BELT_WANT_FRAMES))
         belt_tell_frame(chain);
 }
@@ -113,7 +115,7 @@ static void close_outlets(struct belt_chain_stage *chain)
 static enum belt_turn no_input(struct belt_chain_stage *chain, uint64_t now)
 {
     belt_dispatch_flush(chain);
-    if (!belt_intake_ended(&chain->intake))
+    if (!belt_intake_ended(&chain->intake) || (chain->retry && chain->retry->used))
         return BELT_TURN_IN;
     if (!belt_dispatch_partials(chain, now, true))
         return BELT_TURN_OUT;
@@ -237,6 +239,16 @@ static int chain_fd(struct belt_stage *stage)
     return chain->worker && stage->last == BELT_TURN_IN ? chain->worker->pidfd : -1;
 }
 
+/* What is due again comes first; then input, while there is room for all of it to fail. */
+static struct belt_input_frame *next_frame(struct belt_chain_stage *chain, uint64_t now)
+{
+    struct belt_input_frame *frame = chain->retry ? belt_retry_frame(chain, now) : NULL;
+    if (frame)
+        return frame;
+    frame = belt_intake_peek(&chain->intake);
+    return frame && chain->retry && !belt_retry_may_take(chain->retry, frame) ? NULL : frame;
+}
+
 static enum belt_turn chain_turn(struct belt_stage *stage, uint64_t now, struct belt_error *err)
 {
     struct belt_chain_stage *chain = chain_of(stage);
@@ -247,7 +259,7 @@ static enum belt_turn chain_turn(struct belt_stage *stage, uint64_t now, struct 
     if (chain->worker)
         return worker_turn(chain, now, err);
     if (!chain->frame) {
-        chain->frame = belt_intake_peek(&chain->intake);
+        chain->frame = next_frame(chain, now);
         if (!chain->frame)
             return no_input(chain, now);
         load_frame(chain, now);
@@ -257,8 +269,10 @@ static enum belt_turn chain_turn(struct belt_stage *stage, uint64_t now, struct 
         return rc < 0 ? BELT_TURN_FAILED : BELT_TURN_OUT;
     if (belt_wants(&chain->stage, BELT_WANT_FRAMES))
         belt_tell_frame_end(chain);
+    bool again = chain->retry && belt_retry_done(chain);
     chain->frame = NULL;
-    belt_intake_release(&chain->intake);
+    if (!again)
+        belt_intake_release(&chain->intake);
     return BELT_TURN_BUSY;
 }
 
@@ -267,6 +281,8 @@ static uint64_t chain_deadline(const struct belt_stage *stage)
     const struct belt_chain_stage *chain = (const struct belt_chain_stage *)(const void *)stage;
     bool watching = chain->worker && stage->last == BELT_TURN_IN;
     uint64_t first = watching ? chain->worker->look_due : UINT64_MAX;
+    uint64_t again = chain->retry && !chain->frame ? belt_retry_next_due(chain->retry) : first;
+    first = again < first ? again : first;
     for (int o = 0; o < chain->outlets_used; o++) {
         const struct belt_outlet *outlet = &chain->outlets[o];
         uint64_t every = outlet->partial ? belt_agg_every(outlet->batcher->aggregate) : 0;

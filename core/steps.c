@@ -74,6 +74,13 @@ static uint32_t share(const struct belt_engine *engine, int s, int steps)
     return (uint32_t)(shared * (unsigned)(s + 1) / (unsigned)steps) + engine->moved;
 }
 
+/* What is live now has the field that orders what is tried again. */
+static void note_keyed(struct belt_engine *engine, uint32_t first, uint32_t end)
+{
+    for (uint32_t w = first / 64; w * 64 < end; w++)
+        engine->keyed[w] |= engine->live[w] & belt_range_mask(w, first, end);
+}
+
 struct belt_segment belt_segment_run(const struct belt_spec *spec, void *const states[BELT_STEPS],
                                      struct belt_engine *engine, struct belt_segment segment,
                                      bool fresh, struct belt_segment *rest, int *rest_used)
@@ -92,10 +99,12 @@ struct belt_segment belt_segment_run(const struct belt_spec *spec, void *const s
             view->first = handled;
             handled = run_step(&spec->steps[s], states[s], view);
         }
-        if (handled >= view->end)
-            continue;
-        rest[(*rest_used)++] = (struct belt_segment){ handled, view->end, s };
-        view->end = handled;
+        if (handled < view->end) {
+            rest[(*rest_used)++] = (struct belt_segment){ handled, view->end, s };
+            view->end = handled;
+        }
+        if (s + 1 == engine->keyed_step)
+            note_keyed(engine, first, view->end);
     }
     view->first = first;
     engine->room_share = engine->room_size;

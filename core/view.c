@@ -30,6 +30,11 @@ void belt_fail_message(struct belt_view *view, uint32_t i, const char *reason)
     engine->reasons[i][size] = 0;
 }
 
+uint32_t belt_attempt(const struct belt_view *view, uint32_t i)
+{
+    return view->engine->tries ? view->engine->tries[i] : 0;
+}
+
 void belt_route(struct belt_view *view, uint32_t i, int batcher)
 {
     struct belt_engine *engine = view->engine;

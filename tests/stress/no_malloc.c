@@ -46,6 +46,9 @@ void *realloc(void *old, size_t size)
 }
 
 static const char *const pipelines[] = {
+    "source: { counter: { count: 20000 } }\n"
+    "processor: { steps: [ split: { delimiter: ';', into: { a: int, b: int } } ] }\n"
+    "batcher: { sink: 'null' }\nfailed: { attempts: 3, backoff: 1ms, sink: 'null' }\n",
     "source: { counter: { count: 3000000 } }\n"
     "batcher: { size: 100, hold: 1MiB, when_full: spill, spill: { path: /tmp, size: 1GiB },\n"
     "           memory: 1MiB, blocking: true, sink: 'null' }\n",
