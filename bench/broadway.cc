@@ -82,19 +82,6 @@ uint64_t sum_of(const Cell *of)
     return sum;
 }
 
-// A number as it is, 8 bytes.
-size_t number_bound(const void *, const belt_view *, uint32_t)
-{
-    return 8;
-}
-
-size_t number_row(const void *, const belt_view *view, uint32_t i, char *out)
-{
-    uint32_t size;
-    memcpy(out, belt_text(view, 0, i, &size), 8);
-    return 8;
-}
-
 belt_part part_of(belt_part_kind kind, const char *name)
 {
     belt_part part = {};
@@ -123,15 +110,6 @@ const belt_part *add_sink()
     sink.part.init = add_sink_init;
     sink.batch = add_batch;
     return &sink.part;
-}
-
-const belt_part *number_format()
-{
-    static belt_format format = {};
-    format.part = part_of(BELT_FORMAT, "number");
-    format.bound = number_bound;
-    format.row = number_row;
-    return &format.part;
 }
 
 // ---- (c): what one callback has seen, by id
@@ -285,7 +263,7 @@ void register_numbers(const char *name, uint64_t count, bool batched, const std:
     BenchJob job;
     job.yaml = "source: { counter: { count: " + std::to_string(count) + " } }\n" + more;
     job.input = [=] { return BenchInput{ count, 8 * count }; };
-    job.parts = { add_step(), add_sink(), number_format() };
+    job.parts = { add_step(), add_sink() };
     job.before = [] { memset(cells(), 0, sizeof(Cells)); };
     job.wrong = [=](const belt_totals &) {
         uint64_t all = count * (count - 1) / 2;
@@ -320,7 +298,7 @@ const char split[] = "processor: { steps: [ { split: { delimiter: ';', into: { s
 std::string batched(const char *size)
 {
     return std::string(add) + "batcher: { size: " + size +
-           ", timeout: 1s, order: any, sink: { add: { format: number } } }\n";
+           ", timeout: 1s, order: any, sink: { add: { format: raw } } }\n";
 }
 
 const bool registered = [] {

@@ -288,7 +288,7 @@ static bool write_rows(struct belt_chain_stage *chain, struct belt_outlet *outle
                        const struct belt_view *view)
 {
     for (uint32_t w = 0; w < BELT_WORDS; w++)
-        while (outlet->todo[w]) {
+        while (outlet->todo[w] && !belt_row_word(chain, outlet, view, w)) {
             uint32_t i = w * 64 + (uint32_t)__builtin_ctzll(outlet->todo[w]);
             if (outlet->failed)
                 name_file(chain, i);

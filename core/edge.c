@@ -141,13 +141,14 @@ static struct belt_row_frame *row_open(struct belt_row_out *out)
     return out->open;
 }
 
-struct belt_row_frame *belt_row_out_room(struct belt_row_out *out, uint32_t row, uint32_t key)
+struct belt_row_frame *belt_row_out_rooms(struct belt_row_out *out, uint32_t rows, uint32_t bytes,
+                                          uint32_t keys)
 {
     struct belt_row_frame *frame = row_open(out);
     if (!frame)
         return NULL;
-    uint64_t need = (uint64_t)frame->bytes + frame->key_bytes + row + key;
-    if (frame->count < BELT_FRAME && need <= out->capacity)
+    uint64_t need = (uint64_t)frame->bytes + frame->key_bytes + bytes + keys;
+    if (frame->count + rows <= BELT_FRAME && need <= out->capacity)
         return frame;
     assert(frame->count);
     return belt_row_out_flush(out, 0, frame->chunk, 0) ? row_open(out) : NULL;

@@ -125,8 +125,15 @@ static inline bool belt_row_out_empty(const struct belt_row_out *out)
 {
     return !out->open && (!out->over || !belt_overflow_waits(out->over));
 }
-/* The open frame with room for one more row, or NULL: no frame is free. */
-struct belt_row_frame *belt_row_out_room(struct belt_row_out *out, uint32_t row, uint32_t key);
+/* The open frame with room for so many more rows, and for so many bytes of them and
+ * of their keys, or NULL: no frame is free. */
+struct belt_row_frame *belt_row_out_rooms(struct belt_row_out *out, uint32_t rows, uint32_t bytes,
+                                          uint32_t keys);
+static inline struct belt_row_frame *belt_row_out_room(struct belt_row_out *out, uint32_t row,
+                                                       uint32_t key)
+{
+    return belt_row_out_rooms(out, 1, row, key);
+}
 /* The key of the row that belt_row_add() adds next. Keys grow from the end of `data`
  * downwards, so that rows lie one after another. */
 void belt_row_key(struct belt_row_frame *frame, uint32_t capacity, const char *key, uint32_t size,

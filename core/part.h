@@ -214,6 +214,13 @@ struct belt_format {
     /* Writes the row with its end mark; out has bound() + BELT_PAD bytes. The bytes written. */
     size_t (*row)(const void *conf, const struct belt_view *view, uint32_t i, char *out);
     uint32_t end_size; /* bytes of the mark that ends each row: a newline's 1, or 0 */
+    /* Optional, and much faster for small rows: many at once. The messages are 64 * w + k
+     * for each bit k of `mask`, low bits first. The sum of their bounds; */
+    size_t (*bounds)(const void *conf, const struct belt_view *view, uint32_t w, uint64_t mask);
+    /* their rows one after another, each one's place (from `at`) and size in places[]: the
+     * bytes written. Both or none of the two; they must agree with bound() and row(). */
+    size_t (*rows)(const void *conf, const struct belt_view *view, uint32_t w, uint64_t mask,
+                   char *out, uint32_t at, struct belt_span *places);
 };
 
 #ifdef __cplusplus

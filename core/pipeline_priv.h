@@ -11,10 +11,10 @@ struct belt_pipeline {
     struct belt_tree *tree;
     struct belt_registry *registry;
     bool plugins_loaded;
-    struct belt_spec *spec;      /* after validate */
-    struct belt_plan *plan;      /* after validate, for threads or for the caller */
-    struct belt_zygote *zygote;  /* isolation: process, after start */
-    struct belt_engine_run *run; /* after start or the first turn */
+    struct belt_spec *spec;           /* after validate */
+    struct belt_plan *plan;           /* after validate, for threads or for the caller */
+    struct belt_zygote *zygote;       /* isolation: process, after start */
+    struct belt_engine_run *run;      /* after start or the first turn */
     struct belt_telemetry *telemetry; /* once somebody was attached */
     bool started, ended, joined;
     char plan_line[512];

@@ -311,6 +311,10 @@ extern const struct belt_stage_kind belt_batcher_kind;
 /* Sorts the messages of chain->part by what became of them. 1: done, 0: has to wait
  * for joins: again in a later turn. */
 int belt_dispatch_begin(struct belt_chain_stage *chain, struct belt_error *err);
+/* Rows of the messages in outlet->todo[w], which loses them. False: some are left,
+ * to be written one by one (row_words.c). */
+bool belt_row_word(struct belt_chain_stage *chain, struct belt_outlet *outlet,
+                   const struct belt_view *view, uint32_t w);
 /* Writes rows while there is room; true when all are written. */
 bool belt_dispatch_rows(struct belt_chain_stage *chain);
 /* A row, or one of several, that cannot be: its message fails. */

@@ -124,14 +124,22 @@ static uint32_t same_keys(const struct belt_row_frame *frame, uint32_t row)
     return end - row;
 }
 
+/* Without a key nobody wrote one. */
+static struct belt_span key_at(const struct belt_batcher_stage *b,
+                               const struct belt_row_frame *frame, uint32_t row, uint32_t *hash)
+{
+    *hash = b->spec->key < 0 ? 0 : frame->hashes[row];
+    return b->spec->key < 0 ? (struct belt_span){ 0, 0 } : frame->keys[row];
+}
+
 /* One row whose neighbours have other keys: three times cheaper alone than through
  * belt_batch_add_many() (10 against 31 ns). False: no room. */
 static bool take_one(struct belt_batcher_stage *b, struct belt_row_in *in,
                      struct belt_row_frame *frame, uint64_t now)
 {
-    struct belt_span key = frame->keys[in->row], row = frame->rows[in->row];
-    char *room = belt_batch_room(b->batches, frame->data + key.at, key.size, frame->hashes[in->row],
-                                 row.size, now);
+    uint32_t hash;
+    struct belt_span key = key_at(b, frame, in->row, &hash), row = frame->rows[in->row];
+    char *room = belt_batch_room(b->batches, frame->data + key.at, key.size, hash, row.size, now);
     if (!room)
         return false;
     while (!frame->runs[in->run].mask)
@@ -149,14 +157,14 @@ static bool take_one(struct belt_batcher_stage *b, struct belt_row_in *in,
 static bool take_many(struct belt_batcher_stage *b, struct belt_row_in *in,
                       struct belt_row_frame *frame, uint32_t count, uint64_t now)
 {
-    struct belt_span key = frame->keys[in->row];
+    uint32_t hash;
+    struct belt_span key = key_at(b, frame, in->row, &hash);
     struct belt_rows rows = { .base = frame->data,
                               .spans = frame->rows + in->row,
                               .count = count,
                               .runs = frame->runs + in->run,
                               .run_count = frame->runs_used - in->run };
-    in->row += belt_batch_add_many(b->batches, frame->data + key.at, key.size,
-                                   frame->hashes[in->row], &rows, now);
+    in->row += belt_batch_add_many(b->batches, frame->data + key.at, key.size, hash, &rows, now);
     in->run = (uint32_t)(rows.runs - frame->runs);
     return rows.count == 0;
 }
@@ -166,7 +174,7 @@ static bool take_rows(struct belt_batcher_stage *b, struct belt_row_in *in,
                       struct belt_row_frame *frame, uint64_t now)
 {
     while (in->row < frame->count) {
-        uint32_t count = same_keys(frame, in->row);
+        uint32_t count = b->spec->key < 0 ? frame->count - in->row : same_keys(frame, in->row);
         bool all = count == 1 ? take_one(b, in, frame, now) : take_many(b, in, frame, count, now);
         if (!all && !belt_batcher_make_room(b))
             return false;

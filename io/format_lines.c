@@ -1,15 +1,17 @@
-/* The format `lines`: the payload as it is, a line each. */
+/* The formats `lines` and `raw`: the payload as it is, a line each, or nothing between. */
 #include <string.h>
 
 #include "core/part.h"
 
-static size_t bound(const void *conf, const struct belt_view *view, uint32_t i)
+/* ---- one row ---------------------------------------------------------------- */
+
+static size_t line_bound(const void *conf, const struct belt_view *view, uint32_t i)
 {
     (void)conf;
     return (size_t)view->columns[0].as.spans[i].size + 1;
 }
 
-static size_t row(const void *conf, const struct belt_view *view, uint32_t i, char *out)
+static size_t line(const void *conf, const struct belt_view *view, uint32_t i, char *out)
 {
     uint32_t size;
     const char *text = belt_text(view, 0, i, &size);
@@ -19,6 +21,100 @@ static size_t row(const void *conf, const struct belt_view *view, uint32_t i, ch
     return (size_t)size + 1;
 }
 
+static size_t raw_bound(const void *conf, const struct belt_view *view, uint32_t i)
+{
+    (void)conf;
+    return view->columns[0].as.spans[i].size;
+}
+
+static size_t raw(const void *conf, const struct belt_view *view, uint32_t i, char *out)
+{
+    uint32_t size;
+    const char *text = belt_text(view, 0, i, &size);
+    (void)conf;
+    memcpy(out, text, size);
+    return size;
+}
+
+/* ---- many ------------------------------------------------------------------- */
+
+static size_t text_bytes(const struct belt_view *view, uint32_t w, uint64_t mask)
+{
+    const struct belt_span *spans = view->columns[0].as.spans + (size_t)w * 64;
+    size_t bytes = 0;
+    for (uint32_t k = 0; mask == UINT64_MAX && k < 64; k++)
+        bytes += spans[k].size;
+    for (; mask != UINT64_MAX && mask; mask &= mask - 1)
+        bytes += spans[__builtin_ctzll(mask)].size;
+    return bytes;
+}
+
+/* Short texts by one copy of a fixed size: around all texts, and behind what is
+ * written, there are BELT_PAD bytes. */
+static inline void copy_text(char *to, const char *from, uint32_t size)
+{
+    memcpy(to, from, 32);
+    if (size > 32)
+        memcpy(to + 32, from + 32, size - 32);
+}
+
+static inline size_t put_texts(const struct belt_view *view, uint32_t w, uint64_t mask, char *out,
+                               uint32_t at, struct belt_span *places, uint32_t end)
+{
+    const struct belt_span *spans = view->columns[0].as.spans + (size_t)w * 64;
+    const char *base = view->columns[0].base;
+    char *to = out;
+    for (; mask; mask &= mask - 1) {
+        struct belt_span text = spans[__builtin_ctzll(mask)];
+        copy_text(to, base + text.at, text.size);
+        to += text.size;
+        if (end)
+            *to++ = '\n';
+        *places++ = (struct belt_span){ at, text.size + end };
+        at += text.size + end;
+    }
+    return (size_t)(to - out);
+}
+
+static size_t line_bounds(const void *conf, const struct belt_view *view, uint32_t w, uint64_t mask)
+{
+    (void)conf;
+    return text_bytes(view, w, mask) + (size_t)__builtin_popcountll(mask);
+}
+
+static size_t lines(const void *conf, const struct belt_view *view, uint32_t w, uint64_t mask,
+                    char *out, uint32_t at, struct belt_span *places)
+{
+    (void)conf;
+    return put_texts(view, w, mask, out, at, places, 1);
+}
+
+static size_t raw_bounds(const void *conf, const struct belt_view *view, uint32_t w, uint64_t mask)
+{
+    (void)conf;
+    return text_bytes(view, w, mask);
+}
+
+/* Texts that lie one after another, as a source leaves them, move in one piece. */
+static size_t raws(const void *conf, const struct belt_view *view, uint32_t w, uint64_t mask,
+                   char *out, uint32_t at, struct belt_span *places)
+{
+    const struct belt_span *spans = view->columns[0].as.spans + (size_t)w * 64;
+    uint32_t bytes = 0, apart = 0;
+    (void)conf;
+    if (mask != UINT64_MAX)
+        return put_texts(view, w, mask, out, at, places, 0);
+    for (uint32_t k = 0; k < 64; k++) {
+        apart |= spans[k].at ^ (spans[0].at + bytes);
+        places[k] = (struct belt_span){ at + bytes, spans[k].size };
+        bytes += spans[k].size;
+    }
+    if (apart)
+        return put_texts(view, w, mask, out, at, places, 0);
+    memcpy(out, view->columns[0].base + spans[0].at, bytes);
+    return bytes;
+}
+
 const struct belt_format belt_format_lines = {
     .part = {
         .abi = BELT_ABI,
@@ -26,7 +122,22 @@ const struct belt_format belt_format_lines = {
         .name = "lines",
         .help = "the payload as it is, a line each",
     },
-    .bound = bound,
-    .row = row,
+    .bound = line_bound,
+    .row = line,
     .end_size = 1,
+    .bounds = line_bounds,
+    .rows = lines,
+};
+
+const struct belt_format belt_format_raw = {
+    .part = {
+        .abi = BELT_ABI,
+        .kind = BELT_FORMAT,
+        .name = "raw",
+        .help = "the payload as it is, with nothing between two of them",
+    },
+    .bound = raw_bound,
+    .row = raw,
+    .bounds = raw_bounds,
+    .rows = raws,
 };

@@ -1,0 +1,124 @@
+/* Rows of 64 messages at a time: room is asked for once, the format is called
+ * once, and one run holds all tickets (a third of the time a row of 8 bytes). */
+#include <string.h>
+
+#include "core/hash_priv.h"
+#include "core/run_priv.h"
+
+struct word {
+    struct belt_chain_stage *chain;
+    const struct belt_outlet *outlet;
+    const struct belt_view *view;
+    uint32_t w;
+    uint32_t hashes[64]; /* of the keys, when there are any */
+    uint32_t edges[64];  /* the instance that each row goes to, when there are several */
+};
+
+static struct belt_span key_of(const struct word *word, uint32_t k)
+{
+    return word->view->columns[word->outlet->batcher->key].as.spans[word->w * 64 + k];
+}
+
+static uint32_t hash_keys(struct word *word, uint64_t mask)
+{
+    const char *base = word->view->columns[word->outlet->batcher->key].base;
+    uint32_t bytes = 0;
+    for (; mask; mask &= mask - 1) {
+        uint32_t k = (uint32_t)__builtin_ctzll(mask);
+        struct belt_span key = key_of(word, k);
+        word->hashes[k] = belt_hash(base + key.at, key.size);
+        word->edges[k] = word->hashes[k] % word->outlet->batcher->instances;
+        bytes += key.size;
+    }
+    return bytes;
+}
+
+static size_t bound_of(const struct word *word, uint64_t mask)
+{
+    const struct belt_format *format = word->outlet->format;
+    const void *conf = word->outlet->batcher->format.conf;
+    if (format->rows)
+        return format->bounds(conf, word->view, word->w, mask);
+    size_t bytes = 0;
+    for (; mask; mask &= mask - 1)
+        bytes += format->bound(conf, word->view, word->w * 64 + (uint32_t)__builtin_ctzll(mask));
+    return bytes;
+}
+
+/* The bytes of the rows, whose places from `at` on go to rows[]. */
+static size_t put_rows(const struct word *word, uint64_t mask, char *to, uint32_t at,
+                       struct belt_span *rows)
+{
+    const struct belt_format *format = word->outlet->format;
+    const void *conf = word->outlet->batcher->format.conf;
+    if (format->rows)
+        return format->rows(conf, word->view, word->w, mask, to, at, rows);
+    size_t bytes = 0;
+    for (; mask; mask &= mask - 1) {
+        uint32_t i = word->w * 64 + (uint32_t)__builtin_ctzll(mask);
+        size_t size = format->row(conf, word->view, i, to + bytes);
+        *rows++ = (struct belt_span){ at + (uint32_t)bytes, (uint32_t)size };
+        bytes += size;
+    }
+    return bytes;
+}
+
+static void put_keys(const struct word *word, uint64_t mask, struct belt_row_frame *frame,
+                     uint32_t capacity, uint32_t first)
+{
+    const char *base = word->view->columns[word->outlet->batcher->key].base;
+    frame->count = first;
+    for (; mask; mask &= mask - 1, frame->count++) {
+        uint32_t k = (uint32_t)__builtin_ctzll(mask);
+        struct belt_span key = key_of(word, k);
+        belt_row_key(frame, capacity, base + key.at, key.size, word->hashes[k]);
+    }
+}
+
+/* Those of the word that one edge takes. False: no room for all of them. */
+static bool put_word(const struct word *word, struct belt_row_out *out, uint64_t mask,
+                     uint32_t key_bytes)
+{
+    uint32_t count = (uint32_t)__builtin_popcountll(mask);
+    size_t bound = bound_of(word, mask);
+    if (bound + key_bytes > out->capacity)
+        return false;
+    struct belt_row_frame *frame = belt_row_out_rooms(out, count, (uint32_t)bound, key_bytes);
+    if (!frame)
+        return false;
+    uint32_t first = frame->count;
+    frame->bytes += (uint32_t)put_rows(word, mask, frame->data + frame->bytes, frame->bytes,
+                                       frame->rows + first);
+    if (word->outlet->batcher->key >= 0)
+        put_keys(word, mask, frame, out->capacity, first);
+    frame->count = first + count;
+    frame->chunk = word->chain->frame->chunk;
+    frame->runs[frame->runs_used++] = (struct belt_run){ word->chain->frame->word + word->w, mask };
+    return true;
+}
+
+bool belt_row_word(struct belt_chain_stage *chain, struct belt_outlet *outlet,
+                   const struct belt_view *view, uint32_t w)
+{
+    struct word word; /* not all of it is used: zeroing its arrays was a tenth of the work */
+    uint64_t *todo = &outlet->todo[w];
+    uint32_t instances = outlet->batcher->instances;
+    /* Of one or two rows nothing is gained; those with tickets of their own, and
+     * failed ones, whose columns lie apart, go one by one. */
+    if (__builtin_popcountll(*todo) < 3 || chain->sparse || outlet->failed)
+        return false;
+    word.chain = chain;
+    word.outlet = outlet;
+    word.view = view;
+    word.w = w;
+    uint32_t key_bytes = outlet->batcher->key >= 0 ? hash_keys(&word, *todo) : 0;
+    for (uint32_t i = 0; i < instances && *todo; i++) {
+        uint64_t mask = *todo;
+        for (uint64_t rest = mask; rest && instances > 1; rest &= rest - 1)
+            if (word.edges[__builtin_ctzll(rest)] != i)
+                mask &= ~(rest & -rest);
+        if (mask && put_word(&word, &outlet->outs[i], mask, key_bytes))
+            *todo &= ~mask;
+    }
+    return !*todo;
+}
