@@ -248,6 +248,7 @@ static void carve_source(struct belt_engine_run *run, struct belt_source_stage *
                                     .slab = spec->slab,
                                     .header = "",
                                     .backend = run->spec->placement.backend };
+    s->in.tickets = belt_ledger_words(spec->window / 64) * 64;
     s->in.slabs = spec->slabs ? spec->slabs + (fused ? 0 : LINK_SLABS) : 0;
     uint64_t arena = (uint64_t)s->in.slabs * s->in.slab;
     char *memory = carve(run, arena + 2 * 4096, 4096);

@@ -69,3 +69,49 @@ int belt_pipeline_set_rate(struct belt_pipeline *p, const char *source,
     belt_run_wake(p->run);
     return 0;
 }
+
+/* ---- handing messages in ------------------------------------------------------- */
+
+void *belt_pipeline_push_conf(const struct belt_pipeline *p, const char *source,
+                              struct belt_error *err)
+{
+    int s = belt_pipeline_find_source(p, source, err);
+    if (s < 0)
+        return NULL;
+    const struct belt_source_spec *spec = &p->spec->sources[s];
+    if (spec->use.part == &belt_source_push.part)
+        return spec->use.conf;
+    belt_error_set(err, -EINVAL, "%s is a source of %s: messages go into a source of push",
+                   spec->path, spec->use.part->name);
+    return NULL;
+}
+
+void belt_pipeline_wake_source(const struct belt_pipeline *p, const void *conf)
+{
+    for (uint32_t i = 0; i < p->run->sources_used; i++)
+        if (p->run->sources[i].spec->use.conf == conf)
+            belt_lane_wake(p->run->sources[i].stage.lane);
+}
+
+int64_t belt_pipeline_push(struct belt_pipeline *p, const char *source,
+                           const struct belt_message *messages, uint32_t count, uint64_t wait_ns,
+                           struct belt_error *err)
+{
+    void *conf = belt_pipeline_push_conf(p, source, err);
+    if (!conf)
+        return -EINVAL;
+    int64_t given = belt_push_give(conf, messages, count, NULL, wait_ns, err);
+    if (given > 0)
+        belt_pipeline_wake_source(p, conf);
+    return given;
+}
+
+int belt_pipeline_push_end(struct belt_pipeline *p, const char *source, struct belt_error *err)
+{
+    void *conf = belt_pipeline_push_conf(p, source, err);
+    if (!conf)
+        return -EINVAL;
+    belt_push_end(conf);
+    belt_pipeline_wake_source(p, conf);
+    return 0;
+}

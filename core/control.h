@@ -29,6 +29,39 @@ BELT_API int belt_pipeline_set_rate(struct belt_pipeline *p, const char *source,
                                     const struct belt_rate *rate, bool reset,
                                     struct belt_error *err);
 
+/* ---- handing messages in: source: { push: { fields: { user: text } } } -------- */
+
+struct belt_field {
+    const char *name;
+    enum belt_type type; /* as declared */
+    union {
+        struct {
+            const char *at;
+            uint32_t size;
+        } text;
+        int64_t number; /* INT; DECIMAL in its smallest unit */
+        double real;
+    } as;
+};
+
+struct belt_message {
+    const char *payload;
+    uint32_t payload_size;
+    uint32_t fields_used;
+    const struct belt_field *fields; /* those not given are 0, or "" */
+};
+
+/* Copies messages in, in their order; how many. When there is no room for the first,
+ * waits for up to wait_ns (0: not at all; BELT_FOREVER), then -EAGAIN; -EPIPE: it was
+ * ended, or the pipeline stops; -EMSGSIZE, -EINVAL: of the first message. Any thread;
+ * until the pipeline is freed. They wait for the source's rate like any others. */
+BELT_API int64_t belt_pipeline_push(struct belt_pipeline *p, const char *source,
+                                    const struct belt_message *messages, uint32_t count,
+                                    uint64_t wait_ns, struct belt_error *err);
+/* No more messages will come: the source ends after those that were taken. Any thread. */
+BELT_API int belt_pipeline_push_end(struct belt_pipeline *p, const char *source,
+                                    struct belt_error *err);
+
 #ifdef __cplusplus
 }
 #endif

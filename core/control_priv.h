@@ -3,11 +3,17 @@
 #define BELT_CONTROL_PRIV_H
 
 #include "core/pipeline_priv.h"
+#include "core/push_priv.h"
 
 /* The lanes' clock: the caller's, where the pipeline runs by turns. */
 uint64_t belt_pipeline_now(const struct belt_pipeline *p);
 /* Index of a source by its name, NULL: the only one; or negative, with err set. */
 int belt_pipeline_find_source(const struct belt_pipeline *p, const char *name,
                               struct belt_error *err);
+/* Conf of a push source; NULL, with err set: there is none of this name. */
+void *belt_pipeline_push_conf(const struct belt_pipeline *p, const char *source,
+                              struct belt_error *err);
+/* Something was handed in: its lanes look. */
+void belt_pipeline_wake_source(const struct belt_pipeline *p, const void *conf);
 
 #endif

@@ -26,7 +26,7 @@ struct belt_input_frame {
     uint64_t chunk;
     uint64_t word; /* ticket of message 0: source instance << 48 | word of the ledger */
     uint64_t base; /* bytes from the region's start to what the spans index */
-    uint32_t slab, file;
+    uint32_t slab, file, source; /* source: index in the spec */
     uint64_t place;
     uint64_t failed[BELT_WORDS];
     const char *failed_reason; /* static text of the source */

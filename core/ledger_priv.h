@@ -33,7 +33,8 @@ struct belt_ledger {
 /* Messages are settled: `mask` of the 64 in this word of this ledger. */
 static inline void belt_ledger_settle(struct belt_ledger *ledger, uint64_t word, uint64_t mask)
 {
-    /* R1, pairs with A1 in belt_ledger_free(): whoever sees the bit sees all that
+    /* R1, pairs with A1 in belt_ledger_free(); R1, pairs with A2 in belt_ledger_tell():
+     * whoever sees the bit sees all that
      * was done with the message before; without it the source could acknowledge
      * upstream, or reuse the word, ahead of the sink's stores. */
     belt_fetch_or(&ledger->done[word & ledger->mask], mask);

@@ -96,6 +96,7 @@ struct belt_instance {
     const char *header; /* sinks: what the format writes at the start of a new file */
     uint32_t header_size;
     const char *backend; /* "io_uring" | "posix" as asked for, "auto" else */
+    uint64_t tickets;    /* sources: tickets of unsettled messages differ modulo this */
 };
 
 /* ---- the four kinds --------------------------------------------------------- */
@@ -184,6 +185,9 @@ struct belt_source {
     /* An aggregate has folded messages in its memory alone. Where that is not enough for
      * upstream (false) and the source does not rewind, the two are refused together. */
     bool ack_folded;
+    /* Fields that the source added in prepare: sets their columns for messages
+     * [first, end), from the bytes around the payloads. Lane or worker of a processor. */
+    void (*load)(const void *conf, struct belt_view *view);
 };
 
 struct belt_sink {

@@ -10,10 +10,11 @@
 #define PARTS 256
 #define PLUGINS 32
 
-/* Defined by steps/registry.c and io/registry.c. The core names no part; only
- * the linker knows both sides. */
+/* Defined by steps/registry.c and io/registry.c. The core names no part but those in
+ * core/testing.c; only the linker knows both sides. */
 extern const struct belt_part *const belt_steps_parts[];
 extern const struct belt_part *const belt_io_parts[];
+extern const struct belt_part *const belt_core_parts[];
 
 struct belt_registry {
     const struct belt_part *parts[PARTS];
@@ -29,8 +30,9 @@ int belt_registry_new(struct belt_registry **out, struct belt_error *err)
     struct belt_registry *registry = calloc(1, sizeof *registry);
     if (!registry)
         return belt_error_set(err, -ENOMEM, "parts: out of memory");
-    const struct belt_part *const *const built_in[] = { belt_io_parts, belt_steps_parts };
-    for (size_t set = 0; set < 2; set++)
+    const struct belt_part *const *const built_in[] = { belt_io_parts, belt_steps_parts,
+                                                        belt_core_parts };
+    for (size_t set = 0; set < 3; set++)
         for (size_t i = 0; built_in[set][i]; i++) {
             int rc = belt_registry_add(registry, built_in[set][i], err);
             if (rc < 0) {

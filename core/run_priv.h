@@ -290,6 +290,9 @@ static inline struct belt_origin belt_chain_origin(const struct belt_chain_stage
 
 #define BELT_TEXT_TOO_LONG "its new text is longer than a frame's room"
 
+/* After belt_engine_load(): sets the columns that the frame's source brings along. */
+void belt_source_load(const struct belt_spec *spec, const struct belt_input_frame *frame,
+                      struct belt_engine *engine);
 /* States for every step, and init() of each. *ready counts those that fini() owes. */
 int belt_steps_init(const struct belt_spec *spec, void *states[BELT_STEPS], int *ready,
                     uint32_t index, uint32_t count, struct belt_error *err);

@@ -15,6 +15,21 @@ static const struct belt_node *place(const struct belt_setup *setup, const struc
     return at ? at : setup->node;
 }
 
+/* Messages of two sources may have the same field. */
+static bool share_column(struct belt_setup *setup, int column, enum belt_type type, unsigned digits)
+{
+    const struct belt_column_info *info = &setup->columns[column];
+    uint32_t others = 0;
+    if (!setup->source || info->type != type || info->digits != digits)
+        return false;
+    for (int s = 0; s < setup->spec->sources_used; s++)
+        others |= setup->spec->sources[s].columns;
+    if (!(others & ~setup->source->columns & 1u << column))
+        return false;
+    setup->source->columns |= 1u << column;
+    return true;
+}
+
 int belt_setup_add(struct belt_setup *setup, const struct belt_node *at, const char *name,
                    enum belt_type type, unsigned digits, struct belt_error *err)
 {
@@ -23,8 +38,11 @@ int belt_setup_add(struct belt_setup *setup, const struct belt_node *at, const c
                                "'%s' is no name of a field: use a-z, 0-9 and _, a letter first",
                                name);
     for (int i = 0; i < *setup->columns_used; i++)
-        if (strcmp(setup->columns[i].name, name) == 0)
+        if (strcmp(setup->columns[i].name, name) == 0) {
+            if (share_column(setup, i, type, digits))
+                return i;
             return belt_node_error(err, place(setup, at), "there is a field '%s' already", name);
+        }
     if (*setup->columns_used == BELT_COLUMNS)
         return belt_node_error(err, place(setup, at), "more than %d fields", BELT_COLUMNS);
     if (setup->columns == setup->spec->columns)

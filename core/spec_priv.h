@@ -35,6 +35,7 @@ struct belt_source_spec {
     uint64_t window;      /* messages unsettled at a time, per instance */
     uint32_t max_demand;  /* messages in a frame, and on the way to the processors */
     struct belt_rate_conf rate;
+    uint32_t columns, absent; /* masks: columns that it adds; those of other sources only */
 };
 
 /* What is tried again, and when: after `backoff` ns, doubled each time up to `backoff_max`. */

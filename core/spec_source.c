@@ -148,7 +148,11 @@ static int add_part(struct belt_builder *b, struct belt_source_spec *source,
     int rc = belt_use_part(b, &source->use, BELT_SOURCE, part, source->path, belt_no_keys, err);
     if (rc < 0)
         return rc;
-    return belt_use_prepare(b, &source->use, spec->columns, &spec->columns_used, false, err);
+    int before = spec->columns_used;
+    rc = belt_use_prepare(b, &source->use, spec->columns, &spec->columns_used, false, err);
+    for (int c = before; rc == 0 && c < spec->columns_used; c++)
+        source->columns |= 1u << c;
+    return rc;
 }
 
 static int add_source(struct belt_builder *b, const struct belt_node *node, const char *name,
@@ -198,6 +202,16 @@ static int add_named(struct belt_builder *b, const struct belt_node *many, struc
     return 0;
 }
 
+/* What a source does not bring along is empty in its messages. */
+static void set_absent(struct belt_spec *spec)
+{
+    uint32_t all = 0;
+    for (int s = 0; s < spec->sources_used; s++)
+        all |= spec->sources[s].columns;
+    for (int s = 0; s < spec->sources_used; s++)
+        spec->sources[s].absent = all & ~spec->sources[s].columns;
+}
+
 int belt_spec_add_sources(struct belt_builder *b, struct belt_error *err)
 {
     const struct belt_node *one = belt_node_get(b->root, "source");
@@ -209,5 +223,7 @@ int belt_spec_add_sources(struct belt_builder *b, struct belt_error *err)
                                "a pipeline needs a source: source: { NAME: { ... } }");
     b->spec->columns[0] = (struct belt_column_info){ "payload", BELT_TEXT, 0 };
     b->spec->columns_used = 1;
-    return many ? add_named(b, many, err) : add_source(b, one, "", err);
+    int rc = many ? add_named(b, many, err) : add_source(b, one, "", err);
+    set_absent(b->spec);
+    return rc;
 }

@@ -39,6 +39,7 @@ static void load_frame(struct belt_chain_stage *chain, uint64_t now)
     const char *base = (const char *)chain->stage.run->region.base + frame->base;
     belt_engine_load(&chain->engine, base, frame->spans, frame->count, frame->failed,
                      frame->failed_reason, now);
+    belt_source_load(chain->stage.run->spec, frame, &chain->engine);
     chain->segments[0] = (struct belt_segment){ 0, frame->count, 0 };
     chain->segments_used = 1;
     chain->sparse = NULL;

@@ -97,6 +97,7 @@ static void publish(struct belt_source_stage *s, struct belt_feed *feed,
     frame->base = (uint64_t)(fill->base - (const char *)s->stage.run->region.base);
     frame->slab = fill->slab;
     frame->file = fill->file;
+    frame->source = (uint32_t)(s->spec - s->stage.run->spec->sources);
     frame->place = fill->place;
     memcpy(frame->failed, fill->failed, sizeof frame->failed);
     frame->failed_reason = fill->failed_reason;
