@@ -35,7 +35,7 @@ if(sources)
     add_dependencies(product beltway_cli)
 endif()
 
-file(GLOB sources CONFIGURE_DEPENDS examples/c/*.c)
+file(GLOB sources CONFIGURE_DEPENDS examples/c/*.c examples/broadway/*.c)
 foreach(source ${sources})
     get_filename_component(name ${source} NAME_WE)
     if(name MATCHES "_plugin$")

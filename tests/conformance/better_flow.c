@@ -47,7 +47,7 @@ Test(better, a_slow_batcher_does_not_stall_the_other, .timeout = 60)
     belt_pipeline_free(p);
 }
 
-/* ---- nothing is discarded ------------------------------------------------------------------ */
+/* ---- nothing is discarded ---------------------------------------------------------------- */
 
 /* A producer's buffer keeps 10,000 messages; the others are discarded and only logged. */
 Test(better, nothing_is_discarded_when_nobody_takes, .timeout = 60)
@@ -66,7 +66,7 @@ Test(better, nothing_is_discarded_when_nobody_takes, .timeout = 60)
     belt_pipeline_free(p);
 }
 
-/* ---- rate ------------------------------------------------------------------------------------ */
+/* ---- rate -------------------------------------------------------------------------------- */
 
 /* A window refilled by a timer lets twice the limit pass around its edge. */
 Test(better, no_window_edge_lets_twice_as_much_pass, .timeout = 30)
@@ -85,7 +85,7 @@ Test(better, no_window_edge_lets_twice_as_much_pass, .timeout = 30)
     belt_pipeline_free(p);
 }
 
-/* ---- order, keys, ends ------------------------------------------------------------------------- */
+/* ---- order, keys, ends ------------------------------------------------------------------ */
 
 /* Across processors there is no order. */
 Test(better, order_is_kept_over_all_processors, .timeout = 30)
