@@ -4,26 +4,52 @@
 #include "core/run_priv.h"
 
 /* Columns of other sources: 0, or "". */
-static void clear(struct belt_engine *engine, uint32_t columns)
+static void clear(struct belt_view *view, uint32_t columns)
 {
-    struct belt_view *view = &engine->view;
     for (; columns; columns &= columns - 1) {
         struct belt_column *column = &view->columns[__builtin_ctz(columns)];
         column->base = view->columns[0].base;
-        memset(column->as.numbers, 0, view->end * sizeof *column->as.numbers);
+        memset(column->as.numbers + view->first, 0,
+               (view->end - view->first) * sizeof *column->as.numbers);
     }
 }
 
-void belt_source_load(const struct belt_spec *spec, const struct belt_input_frame *frame,
-                      struct belt_engine *engine)
+void belt_source_load(const struct belt_source_spec *source, struct belt_engine *engine,
+                      uint32_t first, uint32_t end)
 {
-    const struct belt_source_spec *source = &spec->sources[frame->source];
     const struct belt_source *part = (const struct belt_source *)(const void *)source->use.part;
     if (!source->absent && !part->load)
         return;
-    engine->view.first = 0;
-    engine->view.end = frame->count;
-    clear(engine, source->absent);
+    engine->view.first = first;
+    engine->view.end = end;
+    clear(&engine->view, source->absent);
     if (part->load)
         part->load(source->use.conf, &engine->view);
+}
+
+void belt_chain_load(struct belt_chain_stage *chain)
+{
+    const struct belt_engine_run *run = chain->stage.run;
+    const struct belt_input_frame *frame = chain->frame;
+    if (!chain->origins) {
+        belt_source_load(&run->spec->sources[frame->source], &chain->engine, 0, frame->count);
+        return;
+    }
+    for (uint32_t first = 0, end; first < frame->count; first = end) {
+        const struct belt_source_spec *source = run->sources[chain->origins[first].source].spec;
+        for (end = first + 1; end < frame->count; end++)
+            if (run->sources[chain->origins[end].source].spec != source)
+                break;
+        belt_source_load(source, &chain->engine, first, end);
+    }
+}
+
+struct belt_span belt_chain_extent(const struct belt_chain_stage *chain, uint32_t i)
+{
+    const struct belt_engine_run *run = chain->stage.run;
+    const struct belt_source_spec *source = run->sources[belt_chain_origin(chain, i).source].spec;
+    const struct belt_source *part = (const struct belt_source *)(const void *)source->use.part;
+    const char *base = (const char *)run->region.base + chain->frame->base;
+    struct belt_span span = chain->frame->spans[i];
+    return part->extent ? part->extent(source->use.conf, base, span) : span;
 }

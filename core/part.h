@@ -188,6 +188,9 @@ struct belt_source {
     /* Fields that the source added in prepare: sets their columns for messages
      * [first, end), from the bytes around the payloads. Lane or worker of a processor. */
     void (*load)(const void *conf, struct belt_view *view);
+    /* Which bytes load() needs for the message whose payload is `span` of `base`: what
+     * is kept of one that is tried again. NULL: the payload alone. */
+    struct belt_span (*extent)(const void *conf, const char *base, struct belt_span span);
 };
 
 struct belt_sink {

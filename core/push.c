@@ -303,6 +303,11 @@ static void load(const void *conf, struct belt_view *view)
     belt_push_load(&((const struct push_conf *)conf)->fields, view);
 }
 
+static struct belt_span extent(const void *conf, const char *base, struct belt_span span)
+{
+    return belt_push_extent(&((const struct push_conf *)conf)->fields, base, span);
+}
+
 static int where(void *conf, uint32_t file, uint64_t place, char *out, size_t room)
 {
     (void)conf, (void)file, (void)place;
@@ -332,4 +337,5 @@ const struct belt_source belt_source_push = {
     .ack_any = true,
     .ack_folded = true,
     .load = load,
+    .extent = extent,
 };

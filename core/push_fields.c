@@ -121,3 +121,16 @@ void belt_push_load(const struct belt_push_fields *fields, struct belt_view *vie
         }
     }
 }
+
+struct belt_span belt_push_extent(const struct belt_push_fields *fields, const char *base,
+                                  struct belt_span payload)
+{
+    uint32_t slots = belt_push_slots(fields);
+    uint32_t size = slots + payload.size;
+    for (uint32_t f = 0; f < fields->used; f++) {
+        struct belt_span text;
+        memcpy(&text, base + payload.at - slots + 8 * (size_t)f, sizeof text);
+        size += fields->at[f].info.type == BELT_TEXT ? text.size : 0;
+    }
+    return (struct belt_span){ payload.at - slots, size };
+}

@@ -36,6 +36,9 @@ static inline uint32_t belt_push_slots(const struct belt_push_fields *fields)
 {
     return fields->used * 8;
 }
+/* Where a message with this payload begins, and its size. */
+struct belt_span belt_push_extent(const struct belt_push_fields *fields, const char *base,
+                                  struct belt_span payload);
 /* Sets the fields' columns from what lies before the payloads. */
 void belt_push_load(const struct belt_push_fields *fields, struct belt_view *view);
 

@@ -34,7 +34,8 @@ struct belt_retry_entry {
     uint64_t word, bits; /* its ticket */
     uint64_t place, due;
     uint32_t file, source;
-    uint32_t at, size;            /* payload in the arena */
+    uint32_t at, size;            /* in the arena: payload, and what load() needs around it */
+    uint32_t before, payload;     /* bytes before the payload, and of it */
     uint32_t hash;                /* of the ordered field */
     uint32_t attempt;             /* how often it has failed */
     bool keyed;                   /* it has a hash, and is the first with it or behind that one */

@@ -36,7 +36,7 @@ struct belt_input_frame *belt_retry_frame(struct belt_chain_stage *chain, uint64
         r->tickets[count] = (struct belt_ticket){ entry->word, entry->bits };
         r->origins[count] = (struct belt_origin){ entry->place, entry->file, entry->source };
         r->tries[count] = (uint16_t)(entry->attempt < UINT16_MAX ? entry->attempt : UINT16_MAX);
-        frame->spans[count++] = (struct belt_span){ entry->at, entry->size };
+        frame->spans[count++] = (struct belt_span){ entry->at + entry->before, entry->payload };
     }
     frame->count = count;
     /* Rows of it go out with those of the chunk in work: its own may be long over. */
@@ -123,11 +123,14 @@ static bool keep(struct belt_chain_stage *chain, uint32_t i, bool failed)
     if (!failed && first == NONE)
         return false;
     const char *base = (const char *)chain->stage.run->region.base + frame->base;
-    uint32_t e = belt_retry_add(r, base + frame->spans[i].at, frame->spans[i].size);
+    struct belt_span whole = belt_chain_extent(chain, i);
+    uint32_t e = belt_retry_add(r, base + whole.at, whole.size);
     if (e == NONE) /* longer than the whole store: there is no second attempt */
         return false;
     struct belt_origin origin = belt_chain_origin(chain, i);
     struct belt_retry_entry *entry = &r->entries[e];
+    entry->before = frame->spans[i].at - whole.at;
+    entry->payload = frame->spans[i].size;
     entry->word = chain->sparse[i].word;
     entry->bits = chain->sparse[i].bit;
     entry->place = origin.place;

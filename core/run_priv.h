@@ -290,9 +290,12 @@ static inline struct belt_origin belt_chain_origin(const struct belt_chain_stage
 
 #define BELT_TEXT_TOO_LONG "its new text is longer than a frame's room"
 
-/* After belt_engine_load(): sets the columns that the frame's source brings along. */
-void belt_source_load(const struct belt_spec *spec, const struct belt_input_frame *frame,
-                      struct belt_engine *engine);
+/* After belt_engine_load(): sets the columns that messages bring along from their source;
+ * of the frame in hand, whose origins are known; and the bytes needed to do so again. */
+void belt_source_load(const struct belt_source_spec *source, struct belt_engine *engine,
+                      uint32_t first, uint32_t end);
+void belt_chain_load(struct belt_chain_stage *chain);
+struct belt_span belt_chain_extent(const struct belt_chain_stage *chain, uint32_t i);
 /* States for every step, and init() of each. *ready counts those that fini() owes. */
 int belt_steps_init(const struct belt_spec *spec, void *states[BELT_STEPS], int *ready,
                     uint32_t index, uint32_t count, struct belt_error *err);

@@ -39,7 +39,6 @@ static void load_frame(struct belt_chain_stage *chain, uint64_t now)
     const char *base = (const char *)chain->stage.run->region.base + frame->base;
     belt_engine_load(&chain->engine, base, frame->spans, frame->count, frame->failed,
                      frame->failed_reason, now);
-    belt_source_load(chain->stage.run->spec, frame, &chain->engine);
     chain->segments[0] = (struct belt_segment){ 0, frame->count, 0 };
     chain->segments_used = 1;
     chain->sparse = NULL;
@@ -48,6 +47,7 @@ static void load_frame(struct belt_chain_stage *chain, uint64_t now)
     belt_count(&stats->frames, 1);
     if (chain->retry)
         belt_retry_loaded(chain);
+    belt_chain_load(chain);
     if (belt_wants(&chain->stage, BELT_WANT_FRAMES))
         belt_tell_frame(chain);
 }

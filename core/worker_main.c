@@ -81,7 +81,7 @@ static void load(struct worker *w, const struct belt_input_frame *frame, struct 
     belt_engine_load(&w->engine, w->region + frame->base,
                      (struct belt_span *)(uintptr_t)frame->spans, frame->count, frame->failed,
                      frame->failed_reason, belt_now());
-    belt_source_load(w->spec, frame, &w->engine);
+    belt_source_load(&w->spec->sources[frame->source], &w->engine, 0, frame->count);
 }
 
 /* Runs messages [first, end) as far as the room lasts; the index behind them. The

@@ -160,6 +160,49 @@ Test(push, fields_of_another_source_are_empty, .timeout = 10)
     belt_pipeline_free(p);
 }
 
+/* Fails every message once. */
+static int once_message(void *state, struct belt_view *view, uint32_t i)
+{
+    (void)state;
+    if (belt_attempt(view, i) == 1)
+        belt_fail_message(view, i, "once");
+    return 0;
+}
+
+static const struct belt_step once_step = {
+    .part = { .abi = BELT_ABI, .kind = BELT_STEP, .name = "once", .help = "fails once" },
+    .message = once_message,
+};
+
+Test(push, fields_are_there_when_a_message_is_tried_again, .timeout = 10)
+{
+    struct belt_error err = { 0 };
+    struct belt_pipeline *p = pipeline_with(
+        &once_step.part,
+        "sources: { a: { push: { fields: { user: text, n: int } } }, b: { push: {} } }\n"
+        "batcher: { sink: collect }\nfailed: { attempts: 2, backoff: 1ms, sink: 'null' }\n"
+        "processor: { steps: [ render: { template: '{user}/{n}/{payload}' }, once: {} ] }\n");
+    const struct belt_field fields[] = { TEXT("user", "ann"),
+                                         { .name = "n", .type = BELT_INT, .as.number = 3 } };
+    struct belt_message m = { "x", 1, 2, fields }, plain = { "yy", 2, 0, NULL };
+    turn(p, 1);
+    for (int i = 0; i < 3; i++) {
+        cr_assert_eq(belt_pipeline_push(p, "a", &m, 1, 0, &err), 1, "%s", err.text);
+        cr_assert_eq(belt_pipeline_push(p, "b", &plain, 1, 0, &err), 1, "%s", err.text);
+    }
+    belt_pipeline_push_end(p, "a", &err);
+    belt_pipeline_push_end(p, "b", &err);
+    turn(p, 50);
+    cr_assert_eq(totals_of(p).done, 6);
+    struct belt_collected got = { .size = sizeof got };
+    cr_assert_eq(belt_test_collected_at(p, NULL, 0, &got, &err), 0, "%s", err.text);
+    const char want[] = "/0/yy\n/0/yy\n/0/yy\nann/3/x\nann/3/x\nann/3/x\n";
+    cr_assert_eq(got.bytes_size, strlen(want), "%.*s", (int)got.bytes_size, got.bytes);
+    cr_assert_eq(memcmp(got.bytes, want, got.bytes_size), 0, "%.*s", (int)got.bytes_size,
+                 got.bytes);
+    belt_pipeline_free(p);
+}
+
 static void refuses(const char *yaml, const char *text)
 {
     struct belt_error err = { 0 };
