@@ -295,9 +295,9 @@ const char split_into_halves[] = "processor: { steps: [ { split: { delimiter: ';
 const char split[] = "processor: { steps: [ { split: { delimiter: ';', into: { sensor: text, "
                      "value: decimal(1) } } } ] }\n";
 
-std::string batched(const char *size)
+std::string batched(const char *size, const char *instances = "1")
 {
-    return std::string(add) + "batcher: { size: " + size +
+    return std::string(add) + "batcher: { size: " + size + ", concurrency: " + instances +
            ", timeout: 1s, order: any, sink: { add: { format: raw } } }\n";
 }
 
@@ -310,6 +310,8 @@ const bool registered = [] {
                      "processor: { isolation: process, steps: [ add: {} ] }\n" + apart);
     register_numbers("broadway/b/100", many, true, batched("100"));
     register_numbers("broadway/b/1000", many, true, batched("1000"));
+    register_numbers("broadway/b/100/each_lane", many, true, batched("100", "2"));
+    register_numbers("broadway/b/1000/each_lane", many, true, batched("1000", "2"));
     std::string path = bench_file_from("BELT_BROADWAY_LINES");
     if (path.empty())
         return true;

@@ -257,8 +257,7 @@ static bool write_row(struct belt_chain_stage *chain, struct belt_outlet *outlet
         key = belt_text(view, outlet->batcher->key, i, &key_size);
         hash = belt_hash(key, key_size);
     }
-    uint32_t instances = outlet->batcher->instances;
-    struct belt_row_out *out = &outlet->outs[instances > 1 ? hash % instances : 0];
+    struct belt_row_out *out = &outlet->outs[belt_outlet_edge(chain, outlet, hash)];
     size_t bound = outlet->format->bound(conf, view, i);
     if (bound + key_size > out->capacity) {
         belt_dispatch_too_long(chain, outlet, i, bound + key_size);

@@ -27,7 +27,7 @@ static uint32_t hash_keys(struct word *word, uint64_t mask)
         uint32_t k = (uint32_t)__builtin_ctzll(mask);
         struct belt_span key = key_of(word, k);
         word->hashes[k] = belt_hash(base + key.at, key.size);
-        word->edges[k] = word->hashes[k] % word->outlet->batcher->instances;
+        word->edges[k] = belt_outlet_edge(word->chain, word->outlet, word->hashes[k]);
         bytes += key.size;
     }
     return bytes;
@@ -102,7 +102,6 @@ bool belt_row_word(struct belt_chain_stage *chain, struct belt_outlet *outlet,
 {
     struct word word; /* not all of it is used: zeroing its arrays was a tenth of the work */
     uint64_t *todo = &outlet->todo[w];
-    uint32_t instances = outlet->batcher->instances;
     /* Of one or two rows nothing is gained; those with tickets of their own, and
      * failed ones, whose columns lie apart, go one by one. */
     if (__builtin_popcountll(*todo) < 3 || chain->sparse || outlet->failed)
@@ -111,7 +110,12 @@ bool belt_row_word(struct belt_chain_stage *chain, struct belt_outlet *outlet,
     word.outlet = outlet;
     word.view = view;
     word.w = w;
-    uint32_t key_bytes = outlet->batcher->key >= 0 ? hash_keys(&word, *todo) : 0;
+    if (outlet->batcher->key < 0) {
+        if (put_word(&word, &outlet->outs[belt_outlet_edge(chain, outlet, 0)], *todo, 0))
+            *todo = 0;
+        return !*todo;
+    }
+    uint32_t key_bytes = hash_keys(&word, *todo), instances = outlet->batcher->instances;
     for (uint32_t i = 0; i < instances && *todo; i++) {
         uint64_t mask = *todo;
         for (uint64_t rest = mask; rest && instances > 1; rest &= rest - 1)

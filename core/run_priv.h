@@ -317,6 +317,17 @@ extern const struct belt_stage_kind belt_batcher_kind;
 /* Sorts the messages of chain->part by what became of them. 1: done, 0: has to wait
  * for joins: again in a later turn. */
 int belt_dispatch_begin(struct belt_chain_stage *chain, struct belt_error *err);
+/* Which of an outlet's edges a row goes to. Without a key each processor keeps to one
+ * batcher, if there are enough on its own lane: nothing need cross. */
+static inline uint32_t belt_outlet_edge(const struct belt_chain_stage *chain,
+                                        const struct belt_outlet *outlet, uint32_t hash)
+{
+    uint32_t instances = outlet->batcher->instances;
+    if (instances == 1)
+        return 0;
+    return (outlet->batcher->key < 0 ? chain->number : hash) % instances;
+}
+
 /* Rows of the messages in outlet->todo[w], which loses them. False: some are left,
  * to be written one by one (row_words.c). */
 bool belt_row_word(struct belt_chain_stage *chain, struct belt_outlet *outlet,

@@ -95,22 +95,25 @@ static size_t raw_bounds(const void *conf, const struct belt_view *view, uint32_
     return text_bytes(view, w, mask);
 }
 
-/* Texts that lie one after another, as a source leaves them, move in one piece. */
+/* Whether 64 texts lie one after another, as a source leaves them. */
+static bool lie_together(const struct belt_span *spans)
+{
+    uint32_t apart = 0;
+    for (uint32_t k = 0; k < 63; k++)
+        apart |= (spans[k].at + spans[k].size) ^ spans[k + 1].at;
+    return !apart;
+}
+
 static size_t raws(const void *conf, const struct belt_view *view, uint32_t w, uint64_t mask,
                    char *out, uint32_t at, struct belt_span *places)
 {
     const struct belt_span *spans = view->columns[0].as.spans + (size_t)w * 64;
-    uint32_t bytes = 0, apart = 0;
     (void)conf;
-    if (mask != UINT64_MAX)
+    if (mask != UINT64_MAX || !lie_together(spans))
         return put_texts(view, w, mask, out, at, places, 0);
-    for (uint32_t k = 0; k < 64; k++) {
-        apart |= spans[k].at ^ (spans[0].at + bytes);
-        places[k] = (struct belt_span){ at + bytes, spans[k].size };
-        bytes += spans[k].size;
-    }
-    if (apart)
-        return put_texts(view, w, mask, out, at, places, 0);
+    uint32_t bytes = spans[63].at + spans[63].size - spans[0].at, shift = at - spans[0].at;
+    for (uint32_t k = 0; k < 64; k++)
+        places[k] = (struct belt_span){ spans[k].at + shift, spans[k].size };
     memcpy(out, view->columns[0].base + spans[0].at, bytes);
     return bytes;
 }

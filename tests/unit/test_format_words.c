@@ -121,3 +121,17 @@ Test(format_words, each_instance_gets_its_keys)
     }
     belt_pipeline_free(p);
 }
+
+Test(format_words, without_a_key_a_processor_keeps_to_one_instance)
+{
+    struct belt_error err = { 0 };
+    struct belt_pipeline *p =
+        pipeline_of("source: { say: { words: 'a,b,c,d,e', repeat: 20 } }\n"
+                    "processor: { concurrency: 2 }\n"
+                    "batcher: { concurrency: 2, size: 1000000, order: input,\n"
+                    "  sink: { keep_all: { format: raw } } }\n");
+    cr_assert_eq(turn_to_end(p, &err), -EPIPE, "%s", err.text);
+    cr_assert_eq(kept.rows, 100);
+    cr_assert_eq(kept.batches, 2, "%s", kept.text); /* every other chunk */
+    belt_pipeline_free(p);
+}
