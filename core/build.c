@@ -276,6 +276,14 @@ static void carve_retry(struct belt_engine_run *run, struct belt_chain_stage *ch
         chain->engine.keyed_step = spec->column_step[spec->retry_ordered];
 }
 
+static void carve_holds(struct belt_engine_run *run)
+{
+    uint64_t messages = run->spec->hold_messages, memory = run->spec->hold_memory;
+    char *at = carve(run, belt_holds_footprint(messages, memory), 4096);
+    if (at)
+        run->holds = belt_holds_init(at, messages, memory, run);
+}
+
 static void carve_chain(struct belt_engine_run *run, struct belt_chain_stage *chain)
 {
     const struct belt_spec *spec = run->spec;
@@ -335,6 +343,8 @@ static void lay_out(struct belt_engine_run *run)
         carve_chain(run, &run->chains[c]);
     for (uint32_t c = 0; c < run->chains_used && run->spec->retry.attempts > 1; c++)
         carve_retry(run, &run->chains[c]);
+    if (run->spec->hold_messages)
+        carve_holds(run);
     link_sources(run);
     for (uint32_t c = 0; c < run->chains_used; c++)
         if (run->chains[c].worker)
@@ -417,6 +427,7 @@ static bool make_chain(struct belt_engine_run *run, uint32_t index)
         if (chain->worker)
             belt_worker_init(chain->worker, run->zygote, &spec->workers);
     }
+    chain->engine.chain = chain;
     chain->outlets_used = run->batchers_used;
     chain->outlets = need(calloc((size_t)run->batchers_used + 1, sizeof *chain->outlets), &ok);
     for (int o = 0; ok && o < run->batchers_used; o++)
@@ -561,6 +572,8 @@ int belt_run_new(struct belt_engine_run **out, const struct belt_spec *spec,
     }
     if (rc == 0)
         rc = belt_overflow_start(run, err);
+    if (rc == 0 && run->holds)
+        rc = belt_holds_open(run->holds, err);
     if (rc == 0 && zygote)
         rc = belt_zygote_region(zygote, run->region.fd, err);
     if (rc < 0) {

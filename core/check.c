@@ -205,6 +205,8 @@ static void find_everywhere(struct finds *f)
                 each_rows(f, b->refused.open, NULL);
             belt_batches_each_run(b->batches, find, f);
         }
+    if (run->holds)
+        belt_holds_each_run(run->holds, find, f);
     if (run->plan->pooled)
         find_pool(f);
 }

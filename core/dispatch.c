@@ -185,6 +185,8 @@ void belt_dispatch_fail(struct belt_chain_stage *chain, const struct belt_outlet
 int belt_dispatch_begin(struct belt_chain_stage *chain, struct belt_error *err)
 {
     uint32_t first = chain->part.first, end = chain->part.end;
+    if (chain->engine.any_held)
+        belt_holds_sort(chain);
     if (chain->engine.any_acked)
         settle_acked(chain, first, end);
     if (chain->retry)

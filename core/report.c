@@ -105,8 +105,13 @@ size_t belt_pipeline_failures(struct belt_pipeline *p, struct belt_failure *out,
     struct belt_engine_run *run = p->run;
     if (!run || !p->ended)
         return 0;
-    struct belt_failure_seen *all = calloc(run->chains_used, sizeof run->chains->failures);
-    size_t count = 0, used = 0;
+    struct belt_failure_seen *all = calloc(run->chains_used + 1, sizeof run->chains->failures);
+    const struct belt_failure_seen *held;
+    size_t count = 0, used = 0, late = run->holds ? belt_holds_failures(run->holds, &held) : 0;
+    for (uint32_t i = 0; all && i < late; i++, count++) {
+        all[count] = held[i];
+        all[count].source = (uint32_t)(run->sources[held[i].source].spec - run->spec->sources);
+    }
     for (uint32_t c = 0; all && c < run->chains_used; c++)
         for (uint32_t i = 0; i < run->chains[c].failures_used; i++) {
             all[count] = run->chains[c].failures[i];
@@ -276,11 +281,12 @@ int belt_pipeline_report(struct belt_pipeline *p, FILE *out, struct belt_error *
         const char *name;
         uint64_t value;
     } totals[] = {
-        { "received", t.received },     { "done", t.done },
-        { "dropped", t.dropped },       { "failed", t.failed },
-        { "unsettled", t.unsettled },   { "bytes_in", t.bytes_in },
-        { "bytes_out", t.bytes_out },   { "batches", t.batches },
-        { "elapsed_ns", t.elapsed_ns }, { "memory_bytes", run->memory },
+        { "received", t.received },      { "done", t.done },
+        { "dropped", t.dropped },        { "failed", t.failed },
+        { "unsettled", t.unsettled },    { "held", run->holds ? belt_holds_used(run->holds) : 0 },
+        { "bytes_in", t.bytes_in },      { "bytes_out", t.bytes_out },
+        { "batches", t.batches },        { "elapsed_ns", t.elapsed_ns },
+        { "memory_bytes", run->memory },
     };
     for (size_t i = 0; i < sizeof totals / sizeof *totals; i++)
         fprintf(out, "  \"%s\": %llu,\n", totals[i].name, (unsigned long long)totals[i].value);

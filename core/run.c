@@ -120,6 +120,8 @@ void belt_run_free(struct belt_engine_run *run)
     if (!run)
         return;
     belt_overflow_stop(run);
+    if (run->holds)
+        belt_holds_close(run->holds);
     for (uint32_t i = 0; run->sources && i < run->sources_used; i++)
         free_source(&run->sources[i]);
     for (uint32_t i = 0; run->chains && i < run->chains_used; i++)

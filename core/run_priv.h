@@ -6,6 +6,7 @@
 #include <pthread.h>
 
 #include "core/edge_priv.h"
+#include "core/hold_priv.h"
 #include "core/join_priv.h"
 #include "core/lane_priv.h"
 #include "core/ledger_priv.h"
@@ -150,6 +151,7 @@ struct belt_engine_run {
     uint32_t sources_used, chains_used;
     int batchers_used; /* the `failed` one included */
     struct belt_pool pool;
+    struct belt_holds *holds; /* NULL: steps may hold nothing */
     struct belt_lane *lanes;
     struct belt_hist *hists; /* of all stages */
     uint32_t lanes_used;

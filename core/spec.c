@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "core/aggregate_priv.h"
+#include "core/hold_priv.h"
 #include "core/settings_priv.h"
 #include "core/spec_priv.h"
 
@@ -142,9 +143,30 @@ static const struct belt_setting top_settings[] = {
 };
 
 static const char *const top_keys[] = {
-    "name",       "drain",   "fail_limit", "plugins", "source",    "sources", "processor",
-    "processors", "batcher", "batchers",   "failed",  "placement", NULL,
+    "name",    "drain",     "fail_limit",    "plugins",     "source",
+    "sources", "processor", "processors",    "batcher",     "batchers",
+    "failed",  "placement", "hold_messages", "hold_memory", NULL,
 };
+
+int belt_spec_read_keys(struct belt_builder *b, const struct belt_node *node,
+                        const struct belt_setting *table, const char *what, void *conf,
+                        struct belt_error *err)
+{
+    struct belt_entry entries[BELT_SETTINGS_MAX];
+    struct belt_node own = { .kind = BELT_NODE_MAP,
+                             .place = belt_node_place(node ? node : b->root),
+                             .entries = entries };
+    for (const struct belt_setting *s = table; s->name; s++) {
+        const struct belt_node *given = belt_node_get(node, s->name);
+        if (given)
+            entries[own.count++] =
+                (struct belt_entry){ .key = s->name,
+                                     .key_place = belt_node_place(given),
+                                     .value = (struct belt_node *)(uintptr_t)given };
+    }
+    struct belt_settings_in in = { .table = table, .node = &own, .at = b->root, .what = what };
+    return belt_settings_read(&in, conf, b->tree, err);
+}
 
 static int add_top(struct belt_builder *b, struct belt_error *err)
 {
@@ -152,22 +174,7 @@ static int add_top(struct belt_builder *b, struct belt_error *err)
     int rc = belt_keys_check(b->root, "a pipeline", top_keys, true, err);
     if (rc < 0)
         return rc;
-    struct belt_settings_in in = { .table = top_settings, .at = b->root, .what = "pipeline" };
-    const struct belt_node *given[3] = { belt_node_get(b->root, "name"),
-                                         belt_node_get(b->root, "drain"),
-                                         belt_node_get(b->root, "fail_limit") };
-    struct belt_entry entries[3];
-    struct belt_node own = { .kind = BELT_NODE_MAP,
-                             .place = belt_node_place(b->root),
-                             .entries = entries };
-    for (size_t i = 0; i < 3; i++)
-        if (given[i])
-            entries[own.count++] =
-                (struct belt_entry){ .key = top_keys[i],
-                                     .key_place = belt_node_place(given[i]),
-                                     .value = (struct belt_node *)(uintptr_t)given[i] };
-    in.node = &own;
-    rc = belt_settings_read(&in, &conf, b->tree, err);
+    rc = belt_spec_read_keys(b, b->root, top_settings, "pipeline", &conf, err);
     if (rc < 0)
         return rc;
     snprintf(b->spec->name, sizeof b->spec->name, "%s", conf.name);
@@ -201,6 +208,8 @@ int belt_spec_new(struct belt_spec **out, struct belt_tree *tree,
         rc = belt_spec_add_batchers(&b, err);
     if (rc == 0)
         rc = belt_spec_add_retry(&b, err);
+    if (rc == 0)
+        rc = belt_spec_add_hold_all(&b, err);
     if (rc < 0) {
         belt_spec_free(spec);
         return rc;

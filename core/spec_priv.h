@@ -101,12 +101,13 @@ struct belt_spec {
     struct belt_retry_conf retry; /* failed: { attempts: ... }; batchers may have their own */
     int isolation;                /* enum belt_isolation */
     struct belt_worker_conf workers;
-    uint64_t retry_memory;             /* of each processor instance, bytes */
-    int retry_ordered;                 /* column, -1: none */
-    uint8_t column_step[BELT_COLUMNS]; /* 1 + the step that adds it; 0: none */
-    bool blocking;                     /* the processor gets lanes of its own */
-    uint64_t drain;                    /* ns */
-    int64_t fail_limit;                /* stop early beyond so many failures; -1: never */
+    uint64_t hold_messages, hold_memory; /* that steps may hold */
+    uint64_t retry_memory;               /* of each processor instance, bytes */
+    int retry_ordered;                   /* column, -1: none */
+    uint8_t column_step[BELT_COLUMNS];   /* 1 + the step that adds it; 0: none */
+    bool blocking;                       /* the processor gets lanes of its own */
+    uint64_t drain;                      /* ns */
+    int64_t fail_limit;                  /* stop early beyond so many failures; -1: never */
     struct {
         const char *cpus, *backend;
         int fuse, wait; /* choices, see spec.c */
@@ -167,6 +168,10 @@ int belt_spec_add_steps(struct belt_builder *b, const struct belt_node *list,
                         struct belt_error *err);
 /* The names of all batchers, before the steps that may use them. */
 int belt_spec_name_batchers(struct belt_builder *b, struct belt_error *err);
+/* Reads the settings of `table` out of a map that has other keys, too. */
+int belt_spec_read_keys(struct belt_builder *b, const struct belt_node *node,
+                        const struct belt_setting *table, const char *what, void *conf,
+                        struct belt_error *err);
 /* Trying again: after all of these. */
 int belt_spec_add_retry(struct belt_builder *b, struct belt_error *err);
 extern const char *const belt_retry_keys[]; /* of `failed`, read there */

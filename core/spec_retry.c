@@ -20,34 +20,12 @@ static const struct belt_setting retry_settings[] = {
 
 const char *const belt_retry_keys[] = { "retry_memory", "ordered", NULL };
 
-/* The keys of `failed` that are ours, as a map of their own: the others are a batcher's. */
-static int read_own(struct belt_builder *b, const struct belt_node *failed, struct retry_conf *conf,
-                    struct belt_error *err)
-{
-    struct belt_entry entries[2];
-    struct belt_node own = { .kind = BELT_NODE_MAP,
-                             .place = belt_node_place(failed ? failed : b->root),
-                             .entries = entries };
-    for (const char *const *key = belt_retry_keys; *key; key++) {
-        const struct belt_node *given = belt_node_get(failed, *key);
-        if (given)
-            entries[own.count++] =
-                (struct belt_entry){ .key = *key,
-                                     .key_place = belt_node_place(given),
-                                     .value = (struct belt_node *)(uintptr_t)given };
-    }
-    struct belt_settings_in in = {
-        .table = retry_settings, .node = &own, .at = b->root, .what = "failed"
-    };
-    return belt_settings_read(&in, conf, b->tree, err);
-}
-
 int belt_spec_add_retry(struct belt_builder *b, struct belt_error *err)
 {
     struct belt_spec *spec = b->spec;
     const struct belt_node *failed = belt_node_get(b->root, "failed");
     struct retry_conf conf = { 0 };
-    int rc = read_own(b, failed, &conf, err);
+    int rc = belt_spec_read_keys(b, failed, retry_settings, "failed", &conf, err);
     spec->retry_ordered = -1;
     spec->retry_memory = conf.memory > spec->slab ? conf.memory : spec->slab;
     if (rc < 0)

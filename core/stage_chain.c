@@ -75,6 +75,13 @@ static int go_on(struct belt_chain_stage *chain, struct belt_error *err)
     return rc > 0 ? belt_dispatch_rows(chain) : rc;
 }
 
+/* A step wants to hold its first message, and nothing can be held right now. */
+static bool is_stuck(const struct belt_chain_stage *chain, struct belt_segment done)
+{
+    return done.first == done.end && chain->segments_used &&
+           chain->segments[chain->segments_used - 1].first == done.end;
+}
+
 /* 1: through. 0: without room downstream, the rest is done in a later turn. */
 static int run_frame(struct belt_chain_stage *chain, struct belt_error *err)
 {
@@ -96,6 +103,10 @@ static int run_frame(struct belt_chain_stage *chain, struct belt_error *err)
                                    true, chain->segments, &chain->segments_used);
         if (told)
             belt_tell_message(chain, segment);
+        if (is_stuck(chain, segment)) {
+            belt_holds_wait(chain);
+            return 0;
+        }
         int rc = begin_dispatch(chain, segment.first, segment.end, err);
         if (rc <= 0)
             return rc;

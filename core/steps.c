@@ -91,8 +91,9 @@ struct belt_segment belt_segment_run(const struct belt_spec *spec, void *const s
     for (int s = segment.step; s < spec->steps_used; s++) {
         engine->room_share = share(engine, s, spec->steps_used);
         view->first = first;
+        engine->hold_full = false;
         uint32_t handled = run_step(&spec->steps[s], states[s], view);
-        while (handled < view->end && fresh && s == segment.step &&
+        while (handled < view->end && fresh && s == segment.step && !engine->hold_full &&
                handled == belt_next_live(view, first)) {
             /* Fresh room, and still not enough for this one alone. */
             belt_fail_message(view, handled, BELT_TEXT_TOO_LONG);

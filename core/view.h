@@ -105,6 +105,17 @@ BELT_API void belt_fail_message(struct belt_view *view, uint32_t i, const char *
 /* How often the message has been through these steps before and failed: `failed: { attempts:
  * N }`. 0 the first time, N - 1 the last. */
 BELT_API uint32_t belt_attempt(const struct belt_view *view, uint32_t i);
+/* Takes message i out of the frame, to be settled later: it goes to no batcher, and stays
+ * unsettled until belt_held_settle(). Its payload is copied. The handle, or 0 when
+ * hold_messages or hold_memory are used up: fail the message, or return how many were
+ * handled so far, to be called again when one was settled. Always 0 in a worker. */
+BELT_API uint64_t belt_hold(struct belt_view *view, uint32_t i);
+/* Settles it: 0: done, negative: failed with `reason` (copied; not sent to `failed`). Any
+ * thread, also one of yours, until the pipeline is freed. -ESTALE: it was settled before, or
+ * its pipeline is gone. The end of a run waits for what is held, a drain until its deadline. */
+BELT_API int belt_held_settle(uint64_t handle, int code, const char *reason);
+/* Its payload, lent until it is settled; NULL: stale. Not padded. Any thread. */
+BELT_API const char *belt_held_bytes(uint64_t handle, uint32_t *size);
 /* Many at once: word w of the 64 messages from 64 * w; `mask` must be within live[w]. */
 BELT_API void belt_drop_mask(struct belt_view *view, uint32_t w, uint64_t mask);
 /* Sends the message to the batcher of this id (belt_setup_batcher). Default: the first. */

@@ -7,12 +7,17 @@
 
 #define BELT_ROOMS 2 /* texts kept over a pause move from one to the other */
 
+struct belt_chain_stage;
+
 struct belt_engine {
     struct belt_view view;
     uint32_t count; /* messages of the frame */
     uint64_t live[BELT_WORDS], dropped[BELT_WORDS], failed[BELT_WORDS];
     uint64_t acked[BELT_WORDS]; /* when any_acked */
     bool any_failed, any_acked, routed, any_also;
+    bool any_held, hold_full;       /* hold_full: nothing could be held in this call of a step */
+    uint64_t held[BELT_WORDS];      /* when any_held: not sorted yet */
+    struct belt_chain_stage *chain; /* NULL in a worker */
     int keyed_step;               /* 1 + the step after which the ordered field is known; 0: none */
     uint64_t keyed[BELT_WORDS];   /* messages for which it is */
     const uint16_t *tries;        /* how often each message has failed before; NULL: never */
