@@ -82,6 +82,45 @@ static struct belt_pipeline *playing(const char *script)
 
 /* ---- tests ---------------------------------------------------------------------------------- */
 
+/* What a batcher may have in hand is bytes: `memory`. A batch that it could not hold is refused. */
+Test(conformance, B118_batcher_demand_default)
+{
+    struct belt_error err = { 0 };
+    struct belt_pipeline *p = pipeline_of("source: { say: a }\nbatcher: { sink: keep_all }\n");
+    cr_assert_eq(belt_pipeline_validate(p, &err), 0, "%s", err.text);
+    cr_assert_geq(p->spec->batchers[0].memory, 2 * p->spec->batchers[0].bytes);
+    belt_pipeline_free(p);
+    expect_refused(NULL, "source: { say: a }\nbatcher: { bytes: 8MiB, sink: keep_all }\n",
+                   "want twice as much memory: set memory");
+}
+
+static uint32_t largest;
+
+static uint32_t measure_frame(void *state, struct belt_view *view)
+{
+    (void)state;
+    largest = view->end - view->first > largest ? view->end - view->first : largest;
+    return view->end;
+}
+
+static const struct belt_step measure = {
+    .part = { .abi = BELT_ABI, .kind = BELT_STEP, .name = "measure", .help = "frames" },
+    .frame = measure_frame,
+};
+
+/* Given to the source: what a frame holds at most, and what is on its way. */
+Test(conformance, B120_processor_demand)
+{
+    largest = 0;
+    struct belt_pipeline *p =
+        pipeline_with(&measure.part, "source: { counter: 1000, max_demand: 10, min_demand: 5 }\n"
+                                     "processor: { steps: [ measure: {} ] }\n");
+    end_and_free(p);
+    cr_assert_eq(largest, 10);
+    expect_refused(NULL, "source: { counter: 10, max_demand: 5, min_demand: 5 }\n",
+                   "'min_demand' of source must be below max_demand");
+}
+
 /* A part without the function that its kind is about. */
 Test(conformance, B122_producer_bad_init)
 {
