@@ -133,6 +133,12 @@ static void cut_if_full(struct belt_batches *batches, struct belt_open_batch *op
         cut(batches, open, BELT_TRIGGER_BYTES);
 }
 
+/* In a control block, behind the key. */
+static uint64_t user_at(uint32_t key_size)
+{
+    return (sizeof(struct belt_batch_control) + (uint64_t)key_size + 7) & ~UINT64_C(7);
+}
+
 static struct belt_open_batch *open_new(struct belt_batches *batches, const char *key,
                                         uint32_t key_size, uint32_t hash, uint64_t bytes,
                                         uint64_t now)
@@ -140,7 +146,7 @@ static struct belt_open_batch *open_new(struct belt_batches *batches, const char
     if (batches->lists[BELT_BATCH_OPEN].count >= batches->conf.max_keys)
         return NULL;
     struct belt_batch_control *control =
-        belt_buddy_take(&batches->buddy, sizeof *control + key_size);
+        belt_buddy_take(&batches->buddy, user_at(key_size) + batches->conf.user_bytes);
     if (!control)
         return NULL;
     char *room = belt_buddy_take(&batches->buddy, bytes);
@@ -168,6 +174,8 @@ static struct belt_open_batch *open_new(struct belt_batches *batches, const char
     };
     if (key_size)
         memcpy(control->key, key, key_size);
+    if (batches->conf.user_bytes)
+        memset((char *)control + user_at(key_size), 0, batches->conf.user_bytes);
     table_add(batches, open);
     append(batches, open, BELT_BATCH_OPEN);
     return open;
@@ -283,6 +291,21 @@ void belt_batch_add(struct belt_batches *batches, uint32_t row_bytes, uint64_t w
     batch->bytes_size += row_bytes;
     add_run(open, word, bit);
     cut_if_full(batches, open);
+}
+
+struct belt_batch *belt_batches_last(struct belt_batches *batches, void **user)
+{
+    struct belt_open_batch *open = batches->last;
+    *user = (char *)belt_batch_control(open) + user_at(open->batch.key_size);
+    open->batch.bytes = open->bytes;
+    open->batch.spans = open->spans;
+    return &open->batch;
+}
+
+void belt_batches_cut_last(struct belt_batches *batches, enum belt_trigger trigger)
+{
+    if (batches->last)
+        cut(batches, batches->last, trigger);
 }
 
 /* ---- many rows at once ------------------------------------------------------ */

@@ -36,7 +36,8 @@ struct belt_batches_conf {
     void *owner;                    /* copied into every batch */
     const char *name;               /* batch.batcher; NULL: "" */
     uint32_t partition;             /* batch.partition */
-    bool in_turn; /* one batch of a key at a time is out: the next one waits for its end */
+    uint32_t user_bytes; /* of the caller's own in every batch, zeroed: belt_batches_last() */
+    bool in_turn;        /* one batch of a key at a time is out: the next one waits for its end */
 };
 
 #define BELT_BATCHES_ARENA_MIN 8192u
@@ -95,6 +96,12 @@ char *belt_batch_room(struct belt_batches *batches, const char *key, uint32_t ke
                       uint32_t hash, uint32_t row_bytes, uint64_t now);
 /* The row is written: `row_bytes` as asked for, or fewer. `word` and `bit`: its ticket. */
 void belt_batch_add(struct belt_batches *batches, uint32_t row_bytes, uint64_t word, uint64_t bit);
+
+/* The batch that a row goes into after a successful room(), as it is so far, and the
+ * caller's bytes of it. */
+struct belt_batch *belt_batches_last(struct belt_batches *batches, void **user);
+/* After add(): cuts that batch, unless it is cut already. */
+void belt_batches_cut_last(struct belt_batches *batches, enum belt_trigger trigger);
 
 /* Rows of one key that lie one after another in memory, in order, and at least as
  * many tickets: the set bits of `runs`, low bits first. Consumed from the front. */

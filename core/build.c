@@ -7,7 +7,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/random.h>
 
 #include "core/aggregate_priv.h"
 #include "core/run_priv.h"
@@ -26,8 +25,6 @@
 #define LINK_SLABS 6 /* more slabs for a source that feeds other lanes */
 #define RESULT_SLOTS 4
 #define JOINS 4096 /* 128 K messages of two children unsettled per processor, 3 MiB */
-#define MOST_IN_FLIGHT 16
-#define MOST_KEYS 16384
 
 static void *carve(struct belt_engine_run *run, uint64_t size, uint64_t align)
 {
@@ -484,55 +481,6 @@ static bool make_stages(struct belt_engine_run *run)
     return ok;
 }
 
-/* ---- tables and batches ----------------------------------------------------- */
-
-static int make_batches(struct belt_engine_run *run, struct belt_batcher_stage *b,
-                        struct belt_error *err)
-{
-    struct belt_batches_conf conf = {
-        .size = (uint32_t)b->spec->size,
-        .bytes = b->spec->bytes,
-        .timeout_ns = b->spec->timeout,
-        .arena_bytes = b->spec->memory,
-        .max_keys = b->spec->key >= 0 ? MOST_KEYS : 1,
-        .max_batches_in_flight = MOST_IN_FLIGHT,
-        .owner = b,
-        .name = b->spec->name,
-        .partition = BELT_NO_PARTITION,
-        .in_turn = b->spec->retry.attempts > 1,
-    };
-    run->memory += belt_batches_footprint(&conf);
-    return belt_batches_new(&b->batches, &conf, err);
-}
-
-static int make_tables(struct belt_engine_run *run, int o, struct belt_error *err)
-{
-    const struct belt_agg_spec *spec = run->spec->batchers[o].aggregate;
-    uint64_t seed = 0;
-    /* Without entropy a fixed seed still works; only made-up collisions could hurt. */
-    if (getrandom(&seed, sizeof seed, GRND_NONBLOCK) < 0)
-        seed = UINT64_C(0x2545f4914f6cdd1d);
-    int rc = belt_agg_new(&run->batchers[o][0].total, spec, seed, err);
-    for (uint32_t c = 0; rc == 0 && c < run->chains_used; c++)
-        rc = belt_agg_new(&run->chains[c].outlets[o].partial, spec, seed + c + 1, err);
-    return rc;
-}
-
-static int make_contents(struct belt_engine_run *run, struct belt_error *err)
-{
-    for (int o = 0; o < run->batchers_used; o++) {
-        for (uint32_t i = 0; i < run->spec->batchers[o].instances; i++) {
-            int rc = make_batches(run, &run->batchers[o][i], err);
-            if (rc < 0)
-                return rc;
-        }
-        int rc = run->spec->batchers[o].aggregate ? make_tables(run, o, err) : 0;
-        if (rc < 0)
-            return rc;
-    }
-    return 0;
-}
-
 /* ---- all of it -------------------------------------------------------------- */
 
 int belt_run_new(struct belt_engine_run **out, const struct belt_spec *spec,
@@ -567,9 +515,8 @@ int belt_run_new(struct belt_engine_run **out, const struct belt_spec *spec,
         lay_out(run);
         rc = belt_lanes_fill(run, err);
     }
-    if (rc == 0) {
-        rc = make_contents(run, err);
-    }
+    if (rc == 0)
+        rc = belt_run_fill(run, err);
     if (rc == 0)
         rc = belt_overflow_start(run, err);
     if (rc == 0 && run->holds)

@@ -5,7 +5,7 @@
 #include <string.h>
 
 #include "core/aggregate_priv.h"
-#include "core/hash_priv.h"
+#include "core/partition_priv.h"
 #include "core/run_priv.h"
 
 /* Settling whole words of many messages is what makes the ledger cheap: one
@@ -259,7 +259,7 @@ static bool write_row(struct belt_chain_stage *chain, struct belt_outlet *outlet
         key = belt_text(view, outlet->batcher->key, i, &key_size);
         hash = belt_hash(key, key_size);
     }
-    struct belt_row_out *out = &outlet->outs[belt_outlet_edge(chain, outlet, hash)];
+    struct belt_row_out *out = &outlet->outs[belt_row_edge(chain, outlet, view, i, hash)];
     size_t bound = outlet->format->bound(conf, view, i);
     if (bound + key_size > out->capacity) {
         belt_dispatch_too_long(chain, outlet, i, bound + key_size);
@@ -273,6 +273,8 @@ static bool write_row(struct belt_chain_stage *chain, struct belt_outlet *outlet
     belt_row_key(frame, out->capacity, key, key_size, hash);
     struct belt_ticket ticket = belt_chain_take(chain, i);
     belt_row_add(frame, (uint32_t)size, ticket.word, ticket.bit);
+    if (chain->engine.any_flush && (chain->engine.flush[i / 64] >> (i % 64) & 1))
+        belt_row_flush(frame, outlet->batcher->key >= 0);
     return true;
 }
 
@@ -300,6 +302,17 @@ static bool write_rows(struct belt_chain_stage *chain, struct belt_outlet *outle
     return true;
 }
 
+/* Frames with rows that are to leave at once do not wait for more. */
+static void send_flushes(struct belt_chain_stage *chain)
+{
+    for (int o = 0; o < chain->outlets_used; o++)
+        for (uint32_t i = 0; i < chain->outlets[o].batcher->instances; i++) {
+            struct belt_row_out *out = &chain->outlets[o].outs[i];
+            if (out->open && (out->open->flags & BELT_FLUSHES))
+                belt_row_out_flush(out, 0, out->open->chunk, 0);
+        }
+}
+
 bool belt_dispatch_rows(struct belt_chain_stage *chain)
 {
     bool all = true;
@@ -314,6 +327,8 @@ bool belt_dispatch_rows(struct belt_chain_stage *chain)
         struct belt_view view = failed_view(chain);
         all &= write_rows(chain, failed, &view);
     }
+    if (chain->engine.any_flush)
+        send_flushes(chain);
     return all;
 }
 

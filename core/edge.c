@@ -183,12 +183,12 @@ bool belt_row_out_flush(struct belt_row_out *out, uint32_t flags, uint64_t chunk
     struct belt_row_frame *frame = row_open(out);
     if (!frame)
         return false;
-    frame->flags = flags;
+    frame->flags |= flags;
     frame->chunk = chunk;
     frame->epoch = epoch;
     if (belt_row_out_held(out)) {
         if (!belt_overflow_push(out->over)) {
-            frame->flags = 0;
+            frame->flags &= BELT_FLUSHES;
             return false;
         }
         out->open = NULL;

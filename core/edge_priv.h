@@ -18,7 +18,8 @@
 enum {
     BELT_LAST_OF_CHUNK = 1, /* no later frame of this edge has rows of this chunk */
     BELT_LAST_OF_SLAB = 2,  /* no later frame uses this slab */
-    BELT_EPOCH = 4          /* an aggregate's partial results up to `epoch` are all sent */
+    BELT_EPOCH = 4,         /* an aggregate's partial results up to `epoch` are all sent */
+    BELT_FLUSHES = 8        /* rows of this frame flush their batches: belt_row_flush() */
 };
 
 struct belt_input_frame {
@@ -43,6 +44,8 @@ static inline uint64_t belt_input_place(const struct belt_input_frame *frame, ui
 {
     return frame->place + (frame->file & BELT_FILE_LINES ? i : frame->spans[i].at);
 }
+
+#define BELT_KEY_FLUSHES 0x80000000u /* in the size of a row's key */
 
 struct belt_row_frame {
     uint32_t count, flags;
@@ -138,6 +141,21 @@ static inline struct belt_row_frame *belt_row_out_room(struct belt_row_out *out,
  * downwards, so that rows lie one after another. */
 void belt_row_key(struct belt_row_frame *frame, uint32_t capacity, const char *key, uint32_t size,
                   uint32_t hash);
+/* The row added last flushes the batch of its key; `keyed`: there are keys. */
+static inline void belt_row_flush(struct belt_row_frame *frame, bool keyed)
+{
+    frame->flags |= BELT_FLUSHES;
+    if (keyed)
+        frame->keys[frame->count - 1].size |= BELT_KEY_FLUSHES;
+}
+
+/* The key of a row without that mark. */
+static inline struct belt_span belt_row_key_at(const struct belt_row_frame *frame, uint32_t row)
+{
+    struct belt_span key = frame->keys[row];
+    return (struct belt_span){ key.at, key.size & ~BELT_KEY_FLUSHES };
+}
+
 /* Publishes the open frame with these flags, claiming an empty one when there is
  * none and flags ask for a frame. False: no frame is free. */
 bool belt_row_out_flush(struct belt_row_out *out, uint32_t flags, uint64_t chunk, uint64_t epoch);

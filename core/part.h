@@ -193,6 +193,8 @@ struct belt_source {
     struct belt_span (*extent)(const void *conf, const char *base, struct belt_span span);
 };
 
+#define BELT_CUT_STATE 64
+
 struct belt_sink {
     struct belt_part part;
     /* 0: taken, may be settled; BELT_PENDING; negative errno: the batch fails, its
@@ -209,6 +211,12 @@ struct belt_sink {
      * `failed`. Nothing it does changes that. `code`: of the refusal, 0 if the sink
      * failed single messages; `reason`: the first one's. May be NULL. */
     void (*failed)(void *state, struct belt_batch *batch, int code, const char *reason);
+    /* A rule of its own, asked once for each row before it enters its batch, which is
+     * `so_far` (count 0 at first): true: the row is the batch's last one (trigger
+     * BELT_TRIGGER_CUT). `per_batch`: BELT_CUT_STATE bytes, 8-aligned, of this batch alone,
+     * zero when it begins. `size`, `bytes` and `timeout` cut as ever. May be NULL. */
+    bool (*cut)(void *state, void *per_batch, const struct belt_batch *so_far, const char *row,
+                uint32_t size);
 };
 
 /* How a message becomes a row. Chosen by a sink's `format:` setting. */

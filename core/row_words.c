@@ -2,7 +2,7 @@
  * once, and one run holds all tickets (a third of the time a row of 8 bytes). */
 #include <string.h>
 
-#include "core/hash_priv.h"
+#include "core/partition_priv.h"
 #include "core/run_priv.h"
 
 struct word {
@@ -27,10 +27,19 @@ static uint32_t hash_keys(struct word *word, uint64_t mask)
         uint32_t k = (uint32_t)__builtin_ctzll(mask);
         struct belt_span key = key_of(word, k);
         word->hashes[k] = belt_hash(base + key.at, key.size);
-        word->edges[k] = belt_outlet_edge(word->chain, word->outlet, word->hashes[k]);
         bytes += key.size;
     }
     return bytes;
+}
+
+static void choose_edges(struct word *word, uint64_t mask)
+{
+    for (; mask; mask &= mask - 1) {
+        uint32_t k = (uint32_t)__builtin_ctzll(mask);
+        uint32_t hash = word->outlet->batcher->key >= 0 ? word->hashes[k] : 0;
+        word->edges[k] =
+            belt_row_edge(word->chain, word->outlet, word->view, word->w * 64 + k, hash);
+    }
 }
 
 static size_t bound_of(const struct word *word, uint64_t mask)
@@ -102,20 +111,24 @@ bool belt_row_word(struct belt_chain_stage *chain, struct belt_outlet *outlet,
 {
     struct word word; /* not all of it is used: zeroing its arrays was a tenth of the work */
     uint64_t *todo = &outlet->todo[w];
-    /* Of one or two rows nothing is gained; those with tickets of their own, and
-     * failed ones, whose columns lie apart, go one by one. */
-    if (__builtin_popcountll(*todo) < 3 || chain->sparse || outlet->failed)
+    /* Of one or two rows nothing is gained; those with tickets of their own, those that
+     * may flush, and failed ones, whose columns lie apart, go one by one. */
+    if (__builtin_popcountll(*todo) < 3 || chain->sparse || outlet->failed ||
+        chain->engine.any_flush)
         return false;
     word.chain = chain;
     word.outlet = outlet;
     word.view = view;
     word.w = w;
-    if (outlet->batcher->key < 0) {
+    if (outlet->batcher->key < 0 && outlet->batcher->partition < 0) {
         if (put_word(&word, &outlet->outs[belt_outlet_edge(chain, outlet, 0)], *todo, 0))
             *todo = 0;
         return !*todo;
     }
-    uint32_t key_bytes = hash_keys(&word, *todo), instances = outlet->batcher->instances;
+    uint32_t key_bytes = outlet->batcher->key >= 0 ? hash_keys(&word, *todo) : 0;
+    uint32_t instances = outlet->batcher->instances;
+    if (instances > 1)
+        choose_edges(&word, *todo);
     for (uint32_t i = 0; i < instances && *todo; i++) {
         uint64_t mask = *todo;
         for (uint64_t rest = mask; rest && instances > 1; rest &= rest - 1)

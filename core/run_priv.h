@@ -205,6 +205,8 @@ int belt_steps_open(struct belt_spec *spec, struct belt_error *err);
 int belt_run_new(struct belt_engine_run **out, const struct belt_spec *spec,
                  const struct belt_plan *plan, struct belt_zygote *zygote, struct belt_error *err);
 void belt_run_free(struct belt_engine_run *run);
+/* Batches and tables of all batchers, once their stages are made (contents.c). */
+int belt_run_fill(struct belt_engine_run *run, struct belt_error *err);
 /* Batchers of the run: the user's and `failed`. */
 static inline int belt_spec_outlets(const struct belt_spec *spec)
 {
@@ -327,7 +329,8 @@ static inline uint32_t belt_outlet_edge(const struct belt_chain_stage *chain,
     uint32_t instances = outlet->batcher->instances;
     if (instances == 1)
         return 0;
-    return (outlet->batcher->key < 0 ? chain->number : hash) % instances;
+    bool spread = outlet->batcher->key < 0 && outlet->batcher->partition < 0;
+    return (spread ? chain->number : hash) % instances;
 }
 
 /* Rows of the messages in outlet->todo[w], which loses them. False: some are left,
@@ -363,6 +366,9 @@ void belt_overflow_stop(struct belt_engine_run *run);
 
 /* Cuts the oldest batch and hands it to the sink. False: there is none to cut. */
 bool belt_batcher_make_room(struct belt_batcher_stage *b);
+/* After belt_batch_room(): the row is written, or still elsewhere. Cuts as the sink says. */
+void belt_batcher_add(struct belt_batcher_stage *b, const char *row, uint32_t size, uint64_t word,
+                      uint64_t bit);
 
 /* ---- refused.c: what becomes of batches that their sink did not take ----------- */
 

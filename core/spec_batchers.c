@@ -11,7 +11,7 @@
 #define MEMORY_LEAST (1 << 20)
 
 struct batcher_conf {
-    const char *key;
+    const char *key, *partition_by;
     int64_t size, concurrency, attempts;
     uint64_t bytes, timeout, memory, backoff, backoff_max;
     int order;
@@ -24,6 +24,9 @@ struct batcher_conf {
 
 static const struct belt_setting batcher_settings[] = {
     { "key", BELT_SET_TEXT, AT(key), "", "a text field: messages of one key go together", NULL, 0,
+      0 },
+    { "partition_by", BELT_SET_TEXT, AT(partition_by), "",
+      "a field: each of its values belongs to one instance, one batch of a key at a time", NULL, 0,
       0 },
     { "size", BELT_SET_INT, AT(size), "10000", "a batch is cut at so many messages", NULL, 1,
       1 << 30 },
@@ -157,6 +160,24 @@ static int add_key(struct belt_builder *b, struct belt_batcher_spec *batcher, co
     return batcher->aggregate ? belt_node_error(err, at, "an aggregate has no batch key") : 0;
 }
 
+static int add_partition(struct belt_builder *b, struct belt_batcher_spec *batcher,
+                         const char *field, struct belt_error *err)
+{
+    struct belt_setup setup = { .spec = b->spec,
+                                .node = batcher->node,
+                                .path = batcher->path,
+                                .columns = batcher->columns,
+                                .columns_used = &batcher->columns_used };
+    const struct belt_node *at = belt_node_get(batcher->node, "partition_by");
+    batcher->partition = -1;
+    if (!field || !*field)
+        return 0;
+    if (batcher->aggregate)
+        return belt_node_error(err, at, "an aggregate has no partitions");
+    batcher->partition = belt_setup_field(&setup, at, field, err);
+    return batcher->partition < 0 ? batcher->partition : 0;
+}
+
 static int add_format(struct belt_builder *b, struct belt_batcher_spec *batcher,
                       const char *fallback, struct belt_error *err)
 {
@@ -251,6 +272,8 @@ static int add_batcher(struct belt_builder *b, struct belt_batcher_spec *batcher
         rc = belt_spec_add_hold(b, batcher, &conf.hold, err);
     if (rc == 0)
         rc = add_key(b, batcher, conf.key, err);
+    if (rc == 0)
+        rc = add_partition(b, batcher, conf.partition_by, err);
     if (rc == 0)
         rc = belt_use_part(b, &batcher->sink, BELT_SINK, sink, path, sink_also, err);
     if (rc == 0)

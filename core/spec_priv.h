@@ -52,8 +52,9 @@ struct belt_batcher_spec {
     struct belt_agg_spec *aggregate;               /* NULL: rows pass through */
     struct belt_column_info columns[BELT_COLUMNS]; /* what the format sees */
     int columns_used;
-    int key;      /* column of the batch key, -1: none */
-    bool ordered; /* rows leave in the order of the input */
+    int key;       /* column of the batch key, -1: none */
+    int partition; /* column that says which instance, -1: the key does */
+    bool ordered;  /* rows leave in the order of the input */
     uint32_t instances;
     int64_t size;     /* a batch is cut at so many messages, */
     uint64_t bytes;   /* so many bytes, */

@@ -112,12 +112,42 @@ static bool serve_sink(struct belt_batcher_stage *b, uint64_t now)
     return moved;
 }
 
+void belt_batcher_add(struct belt_batcher_stage *b, const char *row, uint32_t size, uint64_t word,
+                      uint64_t bit)
+{
+    void *user;
+    const struct belt_batch *so_far = b->sink->cut ? belt_batches_last(b->batches, &user) : NULL;
+    bool last = so_far && b->sink->cut(b->state, user, so_far, row, size);
+    belt_batch_add(b->batches, size, word, bit);
+    if (last)
+        belt_batches_cut_last(b->batches, BELT_TRIGGER_CUT);
+}
+
+/* The batches that rows of this frame flush, with all that is in them. */
+static void flush_batches(struct belt_batcher_stage *b, const struct belt_row_frame *frame)
+{
+    if (b->spec->key < 0)
+        belt_batches_cut(b->batches, "", 0, 0, BELT_TRIGGER_FLUSH);
+    for (uint32_t i = 0; b->spec->key >= 0 && i < frame->count; i++) {
+        struct belt_span key = belt_row_key_at(frame, i);
+        if (key.size != frame->keys[i].size)
+            belt_batches_cut(b->batches, frame->data + key.at, key.size, frame->hashes[i],
+                             BELT_TRIGGER_FLUSH);
+    }
+}
+
 /* ---- rows ------------------------------------------------------------------- */
 
-/* Rows from `row` on that have the key of `row`: they go together. */
-static uint32_t same_keys(const struct belt_row_frame *frame, uint32_t row)
+/* Rows from `row` on that have the key of `row`: they go together, unless the sink
+ * wants to see each. */
+static uint32_t together(const struct belt_batcher_stage *b, const struct belt_row_frame *frame,
+                         uint32_t row)
 {
     uint32_t end = row + 1;
+    if (b->sink->cut)
+        return 1;
+    if (b->spec->key < 0)
+        return frame->count - row;
     struct belt_span key = frame->keys[row];
     while (end < frame->count && frame->keys[end].at == key.at && frame->keys[end].size == key.size)
         end++;
@@ -129,7 +159,7 @@ static struct belt_span key_at(const struct belt_batcher_stage *b,
                                const struct belt_row_frame *frame, uint32_t row, uint32_t *hash)
 {
     *hash = b->spec->key < 0 ? 0 : frame->hashes[row];
-    return b->spec->key < 0 ? (struct belt_span){ 0, 0 } : frame->keys[row];
+    return b->spec->key < 0 ? (struct belt_span){ 0, 0 } : belt_row_key_at(frame, row);
 }
 
 /* One row whose neighbours have other keys: three times cheaper alone than through
@@ -147,7 +177,7 @@ static bool take_one(struct belt_batcher_stage *b, struct belt_row_in *in,
     struct belt_run *run = &frame->runs[in->run];
     uint64_t bit = run->mask & -run->mask;
     memcpy(room, frame->data + row.at, row.size);
-    belt_batch_add(b->batches, row.size, run->word, bit);
+    belt_batcher_add(b, frame->data + row.at, row.size, run->word, bit);
     run->mask &= ~bit;
     in->row++;
     return true;
@@ -174,7 +204,7 @@ static bool take_rows(struct belt_batcher_stage *b, struct belt_row_in *in,
                       struct belt_row_frame *frame, uint64_t now)
 {
     while (in->row < frame->count) {
-        uint32_t count = b->spec->key < 0 ? frame->count - in->row : same_keys(frame, in->row);
+        uint32_t count = together(b, frame, in->row);
         bool all = count == 1 ? take_one(b, in, frame, now) : take_many(b, in, frame, count, now);
         if (!all && !belt_batcher_make_room(b))
             return false;
@@ -244,6 +274,8 @@ static enum belt_turn take_frame(struct belt_batcher_stage *b, struct belt_row_i
     } else if (!take_rows(b, in, frame, now)) {
         return BELT_TURN_OUT;
     }
+    if (frame->flags & BELT_FLUSHES)
+        flush_batches(b, frame);
     if (frame->flags & BELT_LAST_OF_CHUNK)
         b->chunk = frame->chunk + 1;
     belt_count(&b->stage.stats.frames, 1);

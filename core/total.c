@@ -66,7 +66,7 @@ static bool emit_row(struct belt_batcher_stage *b, const struct belt_view *view,
         if (!belt_batcher_make_room(b))
             return false;
     size_t size = format->row(b->spec->format.conf, view, i, room);
-    belt_batch_add(b->batches, (uint32_t)size, 0, 0); /* no ticket: its messages are settled */
+    belt_batcher_add(b, room, (uint32_t)size, 0, 0); /* no ticket: its messages are settled */
     return true;
 }
 

@@ -55,6 +55,16 @@ void belt_route_also(struct belt_view *view, uint32_t i, int batcher)
     engine->also[i] |= (uint16_t)(1u << batcher);
 }
 
+void belt_flush(struct belt_view *view, uint32_t i)
+{
+    struct belt_engine *engine = view->engine;
+    if (!engine->any_flush) {
+        memset(engine->flush, 0, sizeof engine->flush);
+        engine->any_flush = true;
+    }
+    engine->flush[i / 64] |= UINT64_C(1) << (i % 64);
+}
+
 void belt_ack(struct belt_view *view, uint32_t i)
 {
     struct belt_engine *engine = view->engine;
@@ -195,6 +205,7 @@ void belt_engine_load(struct belt_engine *engine, const char *base, struct belt_
 {
     engine->count = count;
     engine->routed = engine->any_failed = engine->any_also = engine->any_acked = false;
+    engine->any_flush = false;
     engine->room_used = engine->moved = 0;
     engine->reserve = payload_bytes(engine, spans, count);
     for (uint32_t w = 0; w < BELT_WORDS; w++) {
@@ -224,6 +235,7 @@ void belt_engine_adopt(struct belt_engine *engine, const struct belt_result *res
     engine->any_failed = result->any_failed;
     engine->any_also = result->any_also;
     engine->any_acked = result->any_acked;
+    engine->any_flush = result->any_flush;
     memcpy(engine->live, result->live, sizeof engine->live);
     memcpy(engine->dropped, result->dropped, sizeof engine->dropped);
     memcpy(engine->failed, result->failed, sizeof engine->failed);
@@ -231,6 +243,8 @@ void belt_engine_adopt(struct belt_engine *engine, const struct belt_result *res
         memcpy(engine->batcher, result->batcher, sizeof engine->batcher);
     if (result->any_also)
         memcpy(engine->also, result->also, sizeof engine->also);
+    if (result->any_flush)
+        memcpy(engine->flush, result->flush, sizeof engine->flush);
     if (result->any_acked)
         memcpy(engine->acked, result->acked, sizeof engine->acked);
     engine->reasons = (char(*)[BELT_REASON])(void *)(region + result->reasons);

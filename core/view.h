@@ -126,6 +126,10 @@ BELT_API void belt_route_also(struct belt_view *view, uint32_t i, int batcher);
 /* Settles the message as done when this frame's steps are through, without waiting for
  * batchers: what becomes of it later (a failure, too) is told to nobody upstream. */
 BELT_API void belt_ack(struct belt_view *view, uint32_t i);
+/* The batch of this message's key leaves as soon as the message is in it, with all that
+ * waits there (trigger BELT_TRIGGER_FLUSH). Nothing for messages that are dropped,
+ * failed or folded into an aggregate. */
+BELT_API void belt_flush(struct belt_view *view, uint32_t i);
 /* Room for `size` bytes of new text in this frame's own memory (plus BELT_PAD around),
  * or NULL when the frame's room is used up: then return how many messages were
  * handled so far from frame(); it is called again for the rest with fresh room. A

@@ -14,13 +14,14 @@ struct belt_engine {
     uint32_t count; /* messages of the frame */
     uint64_t live[BELT_WORDS], dropped[BELT_WORDS], failed[BELT_WORDS];
     uint64_t acked[BELT_WORDS]; /* when any_acked */
-    bool any_failed, any_acked, routed, any_also;
+    bool any_failed, any_acked, any_flush, routed, any_also;
     bool any_held, hold_full;       /* hold_full: nothing could be held in this call of a step */
     uint64_t held[BELT_WORDS];      /* when any_held: not sorted yet */
     struct belt_chain_stage *chain; /* NULL in a worker */
     int keyed_step;               /* 1 + the step after which the ordered field is known; 0: none */
     uint64_t keyed[BELT_WORDS];   /* messages for which it is */
     const uint16_t *tries;        /* how often each message has failed before; NULL: never */
+    uint64_t flush[BELT_WORDS]; /* when any_flush */
     uint8_t batcher[BELT_FRAME];  /* when routed */
     uint16_t also[BELT_FRAME];    /* when any_also: a bit for each further batcher */
     char (*reasons)[BELT_REASON]; /* [BELT_FRAME]; pages are touched by failures only */

@@ -178,6 +178,7 @@ static void describe(struct worker *w, struct belt_result *result, uint32_t end,
     result->any_failed = engine->any_failed;
     result->any_also = engine->any_also;
     result->any_acked = engine->any_acked;
+    result->any_flush = engine->any_flush;
     memcpy(result->live, engine->live, sizeof result->live);
     memcpy(result->dropped, engine->dropped, sizeof result->dropped);
     memcpy(result->failed, engine->failed, sizeof result->failed);
@@ -185,6 +186,8 @@ static void describe(struct worker *w, struct belt_result *result, uint32_t end,
         memcpy(result->batcher, engine->batcher, sizeof result->batcher);
     if (engine->any_also)
         memcpy(result->also, engine->also, sizeof result->also);
+    if (engine->any_flush)
+        memcpy(result->flush, engine->flush, sizeof result->flush);
     if (engine->any_acked)
         memcpy(result->acked, engine->acked, sizeof result->acked);
     result->reasons = (uint64_t)((char *)engine->reasons - w->region);

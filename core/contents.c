@@ -1,0 +1,56 @@
+/* What a run's batchers hold: open batches, and the tables of aggregates. */
+#include <sys/random.h>
+
+#include "core/aggregate_priv.h"
+#include "core/run_priv.h"
+
+#define MOST_IN_FLIGHT 16
+#define MOST_KEYS 16384
+
+static int make_batches(struct belt_engine_run *run, struct belt_batcher_stage *b,
+                        struct belt_error *err)
+{
+    struct belt_batches_conf conf = {
+        .size = (uint32_t)b->spec->size,
+        .bytes = b->spec->bytes,
+        .timeout_ns = b->spec->timeout,
+        .arena_bytes = b->spec->memory,
+        .max_keys = b->spec->key >= 0 ? MOST_KEYS : 1,
+        .max_batches_in_flight = MOST_IN_FLIGHT,
+        .owner = b,
+        .name = b->spec->name,
+        .partition = b->spec->partition >= 0 ? b->stage.index : BELT_NO_PARTITION,
+        .user_bytes = b->sink->cut ? BELT_CUT_STATE : 0,
+        .in_turn = b->spec->retry.attempts > 1 || b->spec->partition >= 0,
+    };
+    run->memory += belt_batches_footprint(&conf);
+    return belt_batches_new(&b->batches, &conf, err);
+}
+
+static int make_tables(struct belt_engine_run *run, int o, struct belt_error *err)
+{
+    const struct belt_agg_spec *spec = run->spec->batchers[o].aggregate;
+    uint64_t seed = 0;
+    /* Without entropy a fixed seed still works; only made-up collisions could hurt. */
+    if (getrandom(&seed, sizeof seed, GRND_NONBLOCK) < 0)
+        seed = UINT64_C(0x2545f4914f6cdd1d);
+    int rc = belt_agg_new(&run->batchers[o][0].total, spec, seed, err);
+    for (uint32_t c = 0; rc == 0 && c < run->chains_used; c++)
+        rc = belt_agg_new(&run->chains[c].outlets[o].partial, spec, seed + c + 1, err);
+    return rc;
+}
+
+int belt_run_fill(struct belt_engine_run *run, struct belt_error *err)
+{
+    for (int o = 0; o < run->batchers_used; o++) {
+        for (uint32_t i = 0; i < run->spec->batchers[o].instances; i++) {
+            int rc = make_batches(run, &run->batchers[o][i], err);
+            if (rc < 0)
+                return rc;
+        }
+        int rc = run->spec->batchers[o].aggregate ? make_tables(run, o, err) : 0;
+        if (rc < 0)
+            return rc;
+    }
+    return 0;
+}
