@@ -115,12 +115,14 @@ const belt_part *add_sink()
 // ---- (c): what one callback has seen, by id
 
 struct Slot {
-    uint32_t size; // of the id; 0: free
+    uint64_t head; // the id's first eight bytes, 0 behind its end
+    uint32_t size; // 0: free
     char id[28];
     BroadwayFold fold;
 };
 
-constexpr uint32_t SLOTS = 2048;
+constexpr unsigned SLOT_BITS = 11;
+constexpr uint32_t SLOTS = 1u << SLOT_BITS;
 
 struct Map {
     Slot slots[SLOTS];
@@ -129,24 +131,36 @@ struct Map {
 std::mutex folds_lock;
 std::vector<BroadwayFold> folds;
 
-uint32_t hash_of(const char *id, uint32_t size)
+// Texts and batches have BELT_PAD bytes to read around them.
+uint64_t head_of(const char *id, uint32_t size)
 {
-    uint32_t hash = 2166136261u;
-    for (uint32_t i = 0; i < size; i++)
-        hash = (hash ^ static_cast<unsigned char>(id[i])) * 16777619u;
-    return hash ^ hash >> 15;
+    uint64_t head;
+    memcpy(&head, id, sizeof head);
+    return size >= 8 ? head : head & ((UINT64_C(1) << 8 * size) - 1);
+}
+
+uint64_t hash_of(uint64_t head)
+{
+    return head * UINT64_C(0x9e3779b97f4a7c15);
+}
+
+bool same_tail(const Slot *slot, const char *id, uint32_t size)
+{
+    return slot->size == size && (size <= 8 || memcmp(slot->id, id, size) == 0);
 }
 
 Slot *slot_of(Map *map, const char *id, uint32_t size)
 {
-    for (uint32_t at = hash_of(id, size) % SLOTS;; at = (at + 1) % SLOTS) {
+    uint64_t head = head_of(id, size);
+    for (uint64_t at = hash_of(head) >> (64 - SLOT_BITS);; at = (at + 1) % SLOTS) {
         Slot *slot = &map->slots[at];
-        if (slot->size == size && memcmp(slot->id, id, size) == 0)
+        if (slot->head == head && same_tail(slot, id, size))
             return slot;
         if (slot->size)
             continue;
-        memcpy(slot->id, id, size);
+        slot->head = head;
         slot->size = size;
+        memcpy(slot->id, id, size);
         return slot;
     }
 }
@@ -199,12 +213,15 @@ int halves_init(void *state, void *conf, const belt_instance *, belt_error *)
 }
 
 // To the first or the second batcher, by the id's hash.
-int halves_message(void *state, belt_view *view, uint32_t i)
+uint32_t halves_frame(void *state, belt_view *view)
 {
-    uint32_t size;
-    const char *id = belt_text(view, static_cast<Columns *>(state)->sensor, i, &size);
-    belt_route(view, i, static_cast<int>(hash_of(id, size) >> 7 & 1));
-    return 0;
+    int sensor = static_cast<Columns *>(state)->sensor;
+    BELT_EACH (view, i) {
+        uint32_t size;
+        const char *id = belt_text(view, sensor, i, &size);
+        belt_route(view, i, static_cast<int>(hash_of(head_of(id, size)) >> 40 & 1));
+    }
+    return view->end;
 }
 
 size_t reading_bound(const void *conf, const belt_view *view, uint32_t i)
@@ -223,6 +240,35 @@ size_t reading_row(const void *conf, const belt_view *view, uint32_t i, char *ou
     return 8 + size;
 }
 
+// The same for up to 64 messages.
+size_t reading_bounds(const void *conf, const belt_view *view, uint32_t w, uint64_t mask)
+{
+    size_t bytes = 0;
+    for (; mask; mask &= mask - 1)
+        bytes += reading_bound(conf, view, 64 * w + static_cast<uint32_t>(__builtin_ctzll(mask)));
+    return bytes;
+}
+
+size_t reading_rows(const void *conf, const belt_view *view, uint32_t w, uint64_t mask, char *out,
+                    uint32_t at, belt_span *places)
+{
+    const Columns *c = static_cast<const Columns *>(conf);
+    uint32_t used = 0;
+    for (; mask; mask &= mask - 1) {
+        uint32_t i = 64 * w + static_cast<uint32_t>(__builtin_ctzll(mask)), size;
+        const char *id = belt_text(view, c->sensor, i, &size);
+        int64_t tenths = belt_number(view, c->value, i);
+        memcpy(out + used, &tenths, 8);
+        if (size <= 8)
+            memcpy(out + used + 8, id, 8); // what is too much is overwritten, or in the pad
+        else
+            memcpy(out + used + 8, id, size);
+        *places++ = { at + used, 8 + size };
+        used += 8 + size;
+    }
+    return used;
+}
+
 const belt_part *halves_step()
 {
     static belt_step step = {};
@@ -230,7 +276,7 @@ const belt_part *halves_step()
     step.part.conf_size = step.part.state_size = sizeof(Columns);
     step.part.prepare = columns_prepare;
     step.part.init = halves_init;
-    step.message = halves_message;
+    step.frame = halves_frame;
     return &step.part;
 }
 
@@ -253,6 +299,8 @@ const belt_part *reading_format()
     format.part.prepare = columns_prepare;
     format.bound = reading_bound;
     format.row = reading_row;
+    format.bounds = reading_bounds;
+    format.rows = reading_rows;
     return &format.part;
 }
 
