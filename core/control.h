@@ -29,6 +29,20 @@ BELT_API int belt_pipeline_set_rate(struct belt_pipeline *p, const char *source,
                                     const struct belt_rate *rate, bool reset,
                                     struct belt_error *err);
 
+/* ---- pause ---------------------------------------------------------------------- */
+
+enum { BELT_PAUSE_FLUSH = 1 }; /* open batches go to their sinks, and are settled */
+
+/* Sources stop giving, and what they gave comes to rest: every frame is through, and
+ * what is not settled lies in open batches, stores, or edges that wait for order.
+ * Nothing is lost; batches still go when their time is over. -ETIMEDOUT: it did not
+ * come to rest within deadline_ns and goes on as before; -EPIPE: it ends. Where the
+ * caller turns the pipeline, this turns it, with the clock standing still. */
+BELT_API int belt_pipeline_pause(struct belt_pipeline *p, uint64_t deadline_ns, unsigned flags,
+                                 struct belt_error *err);
+/* Goes on. A stop does so by itself. */
+BELT_API void belt_pipeline_resume(struct belt_pipeline *p);
+
 /* ---- handing messages in: source: { push: { fields: { user: text } } } -------- */
 
 struct belt_field {

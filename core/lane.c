@@ -1,4 +1,4 @@
-#include "core/lane_priv.h"
+#include "core/barrier_priv.h"
 
 #include <errno.h>
 #include <poll.h>
@@ -124,6 +124,17 @@ static void sleep_lane(struct belt_lane *lane, uint64_t now)
     ppoll(fds, count, timeout, NULL);
 }
 
+static enum belt_turn round_of(struct belt_lane *lane, uint64_t now, struct belt_error *err)
+{
+    /* A2, pairs with R2 in ask(): what others had done when it was asked is seen in this
+     * round; else it would be called quiet with work in its edges. */
+    uint32_t epoch = belt_load_acquire32(&lane->run->barrier.epoch);
+    enum belt_turn outcome = belt_lane_turn(lane, now, err);
+    if (epoch)
+        belt_barrier_report(lane, epoch, outcome);
+    return outcome;
+}
+
 /* Nothing to do: spin, yield, or say so, look once more, and sleep. */
 static enum belt_turn idle(struct belt_lane *lane, struct belt_error *err)
 {
@@ -131,7 +142,7 @@ static enum belt_turn idle(struct belt_lane *lane, struct belt_error *err)
         return BELT_TURN_IN;
     belt_sleep_prepare(&lane->sleep);
     uint64_t now = belt_now();
-    enum belt_turn again = belt_lane_turn(lane, now, err);
+    enum belt_turn again = round_of(lane, now, err);
     if (again == BELT_TURN_IN && !belt_run_aborting(lane->run))
         sleep_lane(lane, now);
     belt_sleep_done(&lane->sleep, lane->fd);
@@ -143,7 +154,7 @@ static int run_lane(struct belt_lane *lane, struct belt_error *err)
     uint64_t before = belt_now();
     while (!belt_run_aborting(lane->run)) {
         uint64_t now = belt_now();
-        enum belt_turn outcome = belt_lane_turn(lane, now, err);
+        enum belt_turn outcome = round_of(lane, now, err);
         if (outcome == BELT_TURN_IN)
             outcome = idle(lane, err);
         else
@@ -179,6 +190,7 @@ static bool wait_for_go(struct belt_lane *lane, bool ready)
 static void leave(struct belt_lane *lane)
 {
     struct belt_engine_run *run = lane->run;
+    belt_store_release32(&lane->reported, BELT_BARRIER_GONE);
     pthread_mutex_lock(&run->lock);
     run->lanes_left++;
     if (run->lanes_left == run->lanes_used)

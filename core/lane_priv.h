@@ -33,6 +33,8 @@ struct belt_stage_kind {
     enum belt_turn (*turn)(struct belt_stage *stage, uint64_t now, struct belt_error *err);
     void (*fini)(struct belt_stage *stage);
     uint64_t (*deadline)(const struct belt_stage *stage); /* next turn wanted at; NULL: never */
+    /* Nothing is on its way here; NULL: as soon as a turn waits for input. */
+    bool (*quiet)(const struct belt_stage *stage);
     int (*fd)(struct belt_stage *stage); /* readable: a turn is wanted; NULL: none */
 };
 
@@ -70,6 +72,8 @@ struct belt_lane {
     uint64_t wanted, wanted_before; /* events, a bit each; renewed every turn */
     struct belt_events *events;     /* while something is wanted */
     uint64_t sample_due;            /* when turns are timed next */
+    uint32_t reported;              /* atomic: epoch of the barrier << 1 | worked since */
+    bool worked;
     pthread_t thread;
     bool started;
 };

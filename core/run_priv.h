@@ -5,6 +5,7 @@
 
 #include <pthread.h>
 
+#include "core/barrier_priv.h"
 #include "core/edge_priv.h"
 #include "core/hold_priv.h"
 #include "core/join_priv.h"
@@ -156,6 +157,7 @@ struct belt_engine_run {
     struct belt_hist *hists; /* of all stages */
     uint32_t lanes_used;
     uint64_t started_ns, ended_ns;
+    struct belt_barrier barrier;
     uint32_t stopping, aborting;      /* atomics: drain; leave at once */
     uint32_t incomplete;              /* atomic: a source was stopped before its end */
     uint32_t pressure;                /* atomic: a source has no ticket left: cut open batches */

@@ -174,6 +174,12 @@ static int fill_frame(struct belt_source_stage *s, struct belt_fill *fill, uint6
     return count;
 }
 
+/* A stop goes through a pause. */
+static bool is_paused(const struct belt_source_stage *s)
+{
+    return belt_load_relaxed32(&s->stage.run->barrier.paused) && !s->stopping;
+}
+
 static enum belt_turn source_turn(struct belt_stage *stage, uint64_t now, struct belt_error *err)
 {
     struct belt_source_stage *s = source_of(stage);
@@ -185,6 +191,10 @@ static enum belt_turn source_turn(struct belt_stage *stage, uint64_t now, struct
         s->stopping = true;
         if (s->part->stop)
             s->part->stop(s->state);
+    }
+    if (is_paused(s)) {
+        s->due = UINT64_MAX;
+        return BELT_TURN_IN;
     }
     struct belt_feed *feed = &s->feeds[s->feed];
     uint32_t most = demand(s);
@@ -209,11 +219,21 @@ static uint64_t source_deadline(const struct belt_stage *stage)
     return s->finished ? UINT64_MAX : s->due;
 }
 
+/* All that it gave is released, or, where batches are flushed, settled. */
+static bool source_quiet(const struct belt_stage *stage)
+{
+    const struct belt_source_stage *s = (const struct belt_source_stage *)(const void *)stage;
+    if (belt_load_relaxed32(&stage->run->pressure))
+        return s->ledger.low == s->ledger.next;
+    return (is_paused(s) || s->finished) && !s->on_way;
+}
+
 const struct belt_stage_kind belt_source_kind = {
     .name = "source",
     .init = source_init,
     .turn = source_turn,
     .fini = source_fini,
     .deadline = source_deadline,
+    .quiet = source_quiet,
     .fd = source_fd,
 };

@@ -1,0 +1,135 @@
+#include "core/barrier_priv.h"
+
+#include <errno.h>
+#include <time.h>
+
+#include "core/clock_priv.h"
+#include "core/control_priv.h"
+
+#define NAP_LEAST 20000u
+#define NAP_MOST 1000000u
+#define TURNS 100000 /* by the caller, before the pipeline is said to be stuck */
+
+/* ---- lanes -------------------------------------------------------------------- */
+
+bool belt_barrier_quiet(const struct belt_lane *lane)
+{
+    for (uint32_t i = 0; i < lane->stages_used; i++) {
+        const struct belt_stage *stage = lane->stages[i];
+        bool quiet = stage->kind->quiet ? stage->kind->quiet(stage) : stage->last == BELT_TURN_IN;
+        if (!stage->ended && !quiet)
+            return false;
+    }
+    return true;
+}
+
+void belt_barrier_report(struct belt_lane *lane, uint32_t epoch, enum belt_turn outcome)
+{
+    lane->worked |= outcome == BELT_TURN_BUSY;
+    if (lane->reported >> 1 == epoch || outcome == BELT_TURN_BUSY || !belt_barrier_quiet(lane))
+        return;
+    /* R1, pairs with A1 in all_reported(): what the lane did is done. */
+    belt_store_release32(&lane->reported, epoch << 1 | lane->worked);
+    lane->worked = false;
+}
+
+/* ---- the control thread --------------------------------------------------------- */
+
+/* 1: all, and nobody worked; 0: all; -1: not yet. */
+static int all_reported(const struct belt_engine_run *run, uint32_t epoch)
+{
+    int still = 1;
+    for (uint32_t l = 0; l < run->lanes_used; l++) {
+        /* A1: of R1. Without it the next epoch could be asked for, and answered, by a
+         * lane that does not see yet what this one has published. */
+        uint32_t said = belt_load_acquire32(&run->lanes[l].reported);
+        if (said == BELT_BARRIER_GONE)
+            continue;
+        if (said >> 1 != epoch)
+            return -1;
+        still &= !(said & 1);
+    }
+    return still;
+}
+
+static uint32_t ask(struct belt_engine_run *run)
+{
+    run->barrier.last = run->barrier.last % (BELT_BARRIER_GONE >> 2) + 1;
+    /* R2, pairs with A2 in round_of(): a round that is reported began after this. */
+    belt_store_release32(&run->barrier.epoch, run->barrier.last);
+    belt_run_wake(run);
+    return run->barrier.last;
+}
+
+static int rest_in_threads(struct belt_engine_run *run, uint64_t until)
+{
+    uint64_t nap = NAP_LEAST;
+    uint32_t epoch = ask(run);
+    for (;;) {
+        int said = all_reported(run, epoch);
+        if (belt_run_aborting(run) || belt_run_stopping(run))
+            return -EPIPE;
+        if (said == 1)
+            return 0;
+        if (belt_now() >= until)
+            return -ETIMEDOUT;
+        if (said == 0)
+            epoch = ask(run);
+        struct timespec wait = { 0, (long)nap };
+        nanosleep(&wait, NULL);
+        nap = nap * 2 < NAP_MOST ? nap * 2 : NAP_MOST;
+    }
+}
+
+/* The clock stands still: what waits for its time does not come to rest by it. */
+static int rest_by_turns(struct belt_pipeline *p, struct belt_error *err)
+{
+    for (int i = 0; i < TURNS; i++) {
+        int rc = belt_pipeline_turn(p, p->run->ended_ns, err);
+        if (rc < 0)
+            return rc;
+        if (rc == 0)
+            return belt_barrier_quiet(&p->run->lanes[0]) ? 0 : -ETIMEDOUT;
+    }
+    return -ETIMEDOUT;
+}
+
+static void press(struct belt_engine_run *run, bool on)
+{
+    if (run->barrier.flush == on)
+        return;
+    run->barrier.flush = on;
+    belt_fetch_add32(&run->pressure, on ? 1 : UINT32_MAX);
+}
+
+int belt_pipeline_pause(struct belt_pipeline *p, uint64_t deadline_ns, unsigned flags,
+                        struct belt_error *err)
+{
+    struct belt_engine_run *run = p->run;
+    if (!run)
+        return belt_error_set(err, -EINVAL, "the pipeline was not started");
+    if (p->ended)
+        return belt_error_set(err, -EPIPE, "%s has ended", p->spec->name);
+    uint64_t now = belt_now();
+    uint64_t until = deadline_ns > UINT64_MAX - now ? UINT64_MAX : now + deadline_ns;
+    press(run, flags & BELT_PAUSE_FLUSH);
+    belt_store_release32(&run->barrier.paused, 1);
+    int rc = p->started ? rest_in_threads(run, until) : rest_by_turns(p, err);
+    belt_store_release32(&run->barrier.epoch, 0);
+    press(run, false);
+    if (rc == 0)
+        return 0;
+    belt_pipeline_resume(p);
+    if (rc == -ETIMEDOUT)
+        return belt_error_set(err, rc, "%s did not come to rest in time: it goes on",
+                              p->spec->name);
+    return rc == -EPIPE ? belt_error_set(err, rc, "%s ends", p->spec->name) : rc;
+}
+
+void belt_pipeline_resume(struct belt_pipeline *p)
+{
+    if (!p->run)
+        return;
+    belt_store_release32(&p->run->barrier.paused, 0);
+    belt_run_wake(p->run);
+}

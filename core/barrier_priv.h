@@ -1,0 +1,26 @@
+/* The barrier: sources stop giving, and all that they gave comes to rest in committed
+ * places: edges that wait for order, open batches, stores.
+ *
+ * Nobody stops. Every lane says, of an epoch, that it found nothing to do, and
+ * whether it did anything since it said so of the epoch before. When all have, and
+ * none did, nothing moved between the two: the pipeline is at rest. */
+#ifndef BELT_BARRIER_PRIV_H
+#define BELT_BARRIER_PRIV_H
+
+#include "core/lane_priv.h"
+
+struct belt_barrier {
+    uint32_t paused; /* atomic: sources give nothing */
+    uint32_t epoch;  /* atomic: lanes are to report on this; 0: nothing is asked */
+    uint32_t last;   /* control thread: the last epoch given out */
+    bool flush;      /* control thread: open batches are to go, too; holds `pressure` */
+};
+
+#define BELT_BARRIER_GONE UINT32_MAX
+
+/* After a round that began when `epoch` was asked for. Lane. */
+void belt_barrier_report(struct belt_lane *lane, uint32_t epoch, enum belt_turn outcome);
+/* Nothing of the lane's stages is on its way. Between turns. */
+bool belt_barrier_quiet(const struct belt_lane *lane);
+
+#endif
