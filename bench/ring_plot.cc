@@ -51,14 +51,14 @@ std::string label(Unit unit, double value)
     return text;
 }
 
-// 1, 2 or 5 times a power of ten: some five ticks up to `most`.
+// 1, 2 or 5 times a power of ten: at most seven ticks up to `most`, whose numbers fit.
 double tick_step(double most)
 {
-    double step = std::pow(10, std::floor(std::log10(most / 5)));
-    for (double times : { 2.0, 5.0, 10.0 })
-        if (step * times <= most / 4)
+    double step = std::pow(10, std::floor(std::log10(most / 7)));
+    for (double times : { 1.0, 2.0, 5.0 })
+        if (most <= 7 * step * times)
             return step * times;
-    return step;
+    return step * 10;
 }
 
 void draw_axis(Picture *picture, Unit unit, double most, double top)
@@ -102,14 +102,18 @@ void draw_bar(Picture *picture, const Result &result, double most)
 void draw_limit(Picture *picture, const Panel &panel, double limit, double most, double top)
 {
     std::string text = "limit " + label(panel.unit, limit);
+    double x = kLeft + limit / most * kPlot, end = kWidth - 12;
     if (limit <= 0)
         return;
     if (limit <= most)
-        fprintf(picture->out, "<line class='limit' x1='%.1f' y1='%.1f' x2='%.1f' y2='%.1f'/>\n",
-                kLeft + limit / most * kPlot, top - 4, kLeft + limit / most * kPlot, picture->y);
+        fprintf(picture->out, "<line class='limit' x1='%.1f' y1='%.1f' x2='%.1f' y2='%.1f'/>\n", x,
+                top - 4, x, picture->y);
     else
         text += " \xe2\x86\x92";
-    fprintf(picture->out, "<text class='limit' x='%.1f' y='%.1f'>%s</text>\n", kWidth - 12, top - 8,
+    // Right-aligned: its end beside the line, but never over the panel's title.
+    if (limit <= most)
+        end = std::min(end, std::max(x + 60, kLeft + kPlot / 2));
+    fprintf(picture->out, "<text class='limit' x='%.1f' y='%.1f'>%s</text>\n", end, top - 8,
             text.c_str());
 }
 

@@ -21,7 +21,7 @@ struct belt_engine {
     int keyed_step;               /* 1 + the step after which the ordered field is known; 0: none */
     uint64_t keyed[BELT_WORDS];   /* messages for which it is */
     const uint16_t *tries;        /* how often each message has failed before; NULL: never */
-    uint64_t flush[BELT_WORDS]; /* when any_flush */
+    uint64_t flush[BELT_WORDS];   /* when any_flush */
     uint8_t batcher[BELT_FRAME];  /* when routed */
     uint16_t also[BELT_FRAME];    /* when any_also: a bit for each further batcher */
     char (*reasons)[BELT_REASON]; /* [BELT_FRAME]; pages are touched by failures only */
