@@ -58,11 +58,14 @@ struct belt_field {
     } as;
 };
 
+enum { BELT_MESSAGE_FLUSH = 1 };
+
 struct belt_message {
     const char *payload;
     uint32_t payload_size;
     uint32_t fields_used;
     const struct belt_field *fields; /* those not given are 0, or "" */
+    uint32_t flags;                  /* BELT_MESSAGE_FLUSH: its batch does not wait for more */
 };
 
 /* Copies messages in, in their order; how many. When there is no room for the first,

@@ -86,12 +86,14 @@ void belt_push_write(const struct belt_push_fields *fields, const struct belt_me
 {
     char *payload = to + belt_push_slots(fields);
     uint32_t at = message->payload_size;
+    uint64_t flags = message->flags;
     memset(to, 0, belt_push_slots(fields));
+    memcpy(to, &flags, sizeof flags);
     if (at)
         memcpy(payload, message->payload, at);
     for (uint32_t i = 0; i < message->fields_used; i++) {
         const struct belt_field *field = &message->fields[i];
-        char *slot = to + 8 * (size_t)find(fields, field);
+        char *slot = to + 8 + 8 * (size_t)find(fields, field);
         if (field->type != BELT_TEXT) {
             memcpy(slot, &field->as, 8);
             continue;
@@ -107,6 +109,12 @@ void belt_push_write(const struct belt_push_fields *fields, const struct belt_me
 void belt_push_load(const struct belt_push_fields *fields, struct belt_view *view)
 {
     const struct belt_column *payload = &view->columns[0];
+    BELT_EACH (view, i) {
+        uint64_t flags;
+        memcpy(&flags, payload->base + payload->as.spans[i].at - belt_push_slots(fields), 8);
+        if (flags & BELT_MESSAGE_FLUSH)
+            belt_flush(view, i);
+    }
     for (uint32_t f = 0; f < fields->used; f++) {
         struct belt_column *column = &view->columns[fields->at[f].column];
         bool text = fields->at[f].info.type == BELT_TEXT;
@@ -114,7 +122,7 @@ void belt_push_load(const struct belt_push_fields *fields, struct belt_view *vie
             column->base = payload->base;
         for (uint32_t i = view->first; i < view->end; i++) {
             uint32_t at = payload->as.spans[i].at;
-            const char *slot = payload->base + at - belt_push_slots(fields) + 8 * (size_t)f;
+            const char *slot = payload->base + at - belt_push_slots(fields) + 8 + 8 * (size_t)f;
             memcpy(&column->as.numbers[i], slot, 8);
             if (text)
                 column->as.spans[i].at += at;
@@ -129,7 +137,7 @@ struct belt_span belt_push_extent(const struct belt_push_fields *fields, const c
     uint32_t size = slots + payload.size;
     for (uint32_t f = 0; f < fields->used; f++) {
         struct belt_span text;
-        memcpy(&text, base + payload.at - slots + 8 * (size_t)f, sizeof text);
+        memcpy(&text, base + payload.at - slots + 8 + 8 * (size_t)f, sizeof text);
         size += fields->at[f].info.type == BELT_TEXT ? text.size : 0;
     }
     return (struct belt_span){ payload.at - slots, size };

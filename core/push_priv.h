@@ -17,8 +17,8 @@ struct belt_push_field {
     int column;
 };
 
-/* A message on its way lies as [slots][payload][texts]: a slot of 8 bytes for each
- * field: the number, or where the text is from the payload on, and its size. */
+/* A message on its way lies as [slots][payload][texts]: a slot of 8 bytes for its flags and
+ * for each field: the number, or where the text is from the payload on, and its size. */
 struct belt_push_fields {
     struct belt_push_field at[BELT_PUSH_FIELDS];
     uint32_t used;
@@ -34,7 +34,7 @@ void belt_push_write(const struct belt_push_fields *fields, const struct belt_me
                      char *to);
 static inline uint32_t belt_push_slots(const struct belt_push_fields *fields)
 {
-    return fields->used * 8;
+    return 8 + fields->used * 8;
 }
 /* Where a message with this payload begins, and its size. */
 struct belt_span belt_push_extent(const struct belt_push_fields *fields, const char *base,

@@ -28,7 +28,7 @@ struct belt_test; /* messages handed in together */
 BELT_API int belt_test_batch(struct belt_pipeline *p, const char *source,
                              const struct belt_message *messages, uint32_t count,
                              struct belt_test **out, struct belt_error *err);
-/* One message without fields. */
+/* One message without fields, whose batch does not wait for more. */
 BELT_API int belt_test_message(struct belt_pipeline *p, const char *source, const char *payload,
                                uint32_t size, struct belt_test **out, struct belt_error *err);
 /* 0: each has its outcome; -ETIMEDOUT after `timeout_ns`. Not where the caller has to

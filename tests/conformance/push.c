@@ -29,7 +29,7 @@ static void expect_rows(struct belt_pipeline *p, const char *want)
 Test(conformance, B020_push)
 {
     struct belt_error err = { 0 };
-    struct belt_message two[] = { { "a", 1, 0, NULL }, { "b", 1, 0, NULL } };
+    struct belt_message two[] = { { "a", 1, 0, NULL, 0 }, { "b", 1, 0, NULL, 0 } };
     struct belt_pipeline *p = pushed_to();
     cr_assert_eq(belt_pipeline_push(p, NULL, two, 2, 0, &err), 2, "%s", err.text);
     turn_ms(p, 2, 10);
@@ -44,7 +44,7 @@ Test(conformance, B021_test_metadata)
     struct belt_error err = { 0 };
     struct belt_test *test;
     const struct belt_field user = { "user", BELT_TEXT, { .text = { "ann", 3 } } };
-    const struct belt_message one = { "a", 1, 1, &user };
+    const struct belt_message one = { "a", 1, 1, &user, 0 };
     struct belt_pipeline *p = pushed_to();
     cr_assert_eq(belt_test_batch(p, NULL, &one, 1, &test, &err), 0, "%s", err.text);
     turn_ms(p, 2, 10);
@@ -71,7 +71,7 @@ Test(conformance, B023_test_acker)
 {
     struct belt_error err = { 0 };
     struct belt_test *test;
-    const struct belt_message two[] = { { "a", 1, 0, NULL }, { "bad", 3, 0, NULL } };
+    const struct belt_message two[] = { { "a", 1, 0, NULL, 0 }, { "bad", 3, 0, NULL, 0 } };
     struct belt_pipeline *p = pushed_to();
     cr_assert_eq(belt_test_batch(p, NULL, two, 2, &test, &err), 0, "%s", err.text);
     cr_assert_eq(belt_test_outcome(test, 0), BELT_WAITING);

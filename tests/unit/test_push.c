@@ -119,7 +119,7 @@ Test(push, fields_come_along, .timeout = 10)
         { .name = "n", .type = BELT_INT, .as.number = -7 },
         { .name = "f", .type = BELT_FLOAT, .as.real = 0.5 }
     };
-    struct belt_message m[] = { { "one", 3, 4, fields }, { "two", 3, 1, fields + 2 } };
+    struct belt_message m[] = { { "one", 3, 4, fields, 0 }, { "two", 3, 1, fields + 2, 0 } };
     cr_assert_eq(belt_pipeline_push(p, NULL, m, 2, 0, &err), 2, "%s", err.text);
     cr_assert_eq(belt_pipeline_push_end(p, NULL, &err), 0);
     turn(p, 10);
@@ -143,7 +143,7 @@ Test(push, fields_of_another_source_are_empty, .timeout = 10)
                                          { .name = "n", .type = BELT_INT, .as.number = 3 } };
     for (int round = 0; round < 2; round++)
         for (int s = 0; s < 3; s++) {
-            struct belt_message m = { "x", 1, s == 0 ? 1 : s == 1 ? 0 : 2, fields };
+            struct belt_message m = { "x", 1, s == 0 ? 1 : s == 1 ? 0 : 2, fields, 0 };
             const char name[] = { (char)('a' + s), 0 };
             cr_assert_eq(belt_pipeline_push(p, name, &m, 1, 0, &err), 1, "%s", err.text);
             turn(p, 3);
@@ -184,7 +184,7 @@ Test(push, fields_are_there_when_a_message_is_tried_again, .timeout = 10)
         "processor: { steps: [ render: { template: '{user}/{n}/{payload}' }, once: {} ] }\n");
     const struct belt_field fields[] = { TEXT("user", "ann"),
                                          { .name = "n", .type = BELT_INT, .as.number = 3 } };
-    struct belt_message m = { "x", 1, 2, fields }, plain = { "yy", 2, 0, NULL };
+    struct belt_message m = { "x", 1, 2, fields, 0 }, plain = { "yy", 2, 0, NULL, 0 };
     turn(p, 1);
     for (int i = 0; i < 3; i++) {
         cr_assert_eq(belt_pipeline_push(p, "a", &m, 1, 0, &err), 1, "%s", err.text);
@@ -222,7 +222,7 @@ Test(push, fields_are_checked, .timeout = 10)
     struct belt_error err = { 0 };
     struct belt_pipeline *p = turned("source: { push: { fields: { a: int } } }\n");
     struct belt_field field = TEXT("a", "x");
-    struct belt_message m = { "x", 1, 1, &field };
+    struct belt_message m = { "x", 1, 1, &field, 0 };
     cr_assert_eq(belt_pipeline_push(p, NULL, &m, 1, 0, &err), -EINVAL);
     cr_assert_str_eq(err.text, "push: the field 'a' has another type");
     field.name = "b";
@@ -271,9 +271,9 @@ Test(push, from_several_threads_loses_nothing, .timeout = 30)
 
 /* ---- outcomes -------------------------------------------------------------------- */
 
-static const struct belt_message words[] = { { "a", 1, 0, NULL },
-                                             { "bad", 3, 0, NULL },
-                                             { "no", 2, 0, NULL } };
+static const struct belt_message words[] = { { "a", 1, 0, NULL, 0 },
+                                             { "bad", 3, 0, NULL, 0 },
+                                             { "no", 2, 0, NULL, 0 } };
 
 #define MARKED                                                                                     \
     "source: { push: {} }\nprocessor: { steps: [ mark: {} ] }\n"                                   \
@@ -335,6 +335,22 @@ Test(testing, an_end_before_the_outcome_is_told_too, .timeout = 10)
     cr_assert_eq(belt_test_outcome(queued, 0), BELT_UNSETTLED);
     belt_test_free(taken);
     belt_test_free(queued);
+}
+
+Test(testing, a_single_message_does_not_wait_for_its_batch, .timeout = 10)
+{
+    struct belt_error err = { 0 };
+    struct belt_test *test;
+    struct belt_pipeline *p = turned("source: { push: {} }\n"
+                                     "batcher: { size: 100, timeout: 1h, sink: collect }\n");
+    cr_assert_eq(belt_test_message(p, NULL, "a", 1, &test, &err), 0, "%s", err.text);
+    turn(p, 5);
+    cr_assert_eq(belt_test_outcome(test, 0), BELT_DONE);
+    struct belt_collected got = { .size = sizeof got };
+    cr_assert_eq(belt_test_collected_at(p, NULL, 0, &got, &err), 0, "%s", err.text);
+    cr_assert_eq(got.trigger, BELT_TRIGGER_FLUSH);
+    belt_test_free(test);
+    belt_pipeline_free(p);
 }
 
 Test(testing, a_handle_may_be_freed_before_its_messages, .timeout = 10)
