@@ -95,8 +95,8 @@ void belt_retry_each_run(const struct belt_retry *r, belt_run_fn *fn, void *ctx)
 
 /* ---- the processor's side (retry_run.c) ----------------------------------------- */
 
-/* Room for all messages of this frame. */
-bool belt_retry_may_take(const struct belt_retry *r, const struct belt_input_frame *frame);
+/* Room for all messages of this frame, which is the next one to be in hand. */
+bool belt_retry_may_take(struct belt_chain_stage *chain, struct belt_input_frame *frame);
 /* The private frame with what is due, or NULL. */
 struct belt_input_frame *belt_retry_frame(struct belt_chain_stage *chain, uint64_t now);
 /* chain->frame has been loaded: its own tickets and places, if it is the private one. */

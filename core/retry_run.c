@@ -13,13 +13,16 @@ static bool is_private(const struct belt_chain_stage *chain)
 
 /* ---- frames -------------------------------------------------------------------- */
 
-bool belt_retry_may_take(const struct belt_retry *r, const struct belt_input_frame *frame)
+bool belt_retry_may_take(struct belt_chain_stage *chain, struct belt_input_frame *frame)
 {
+    const struct belt_retry *r = chain->retry;
     uint64_t bytes = 0;
     if (!r->used)
         return true;
+    chain->frame = frame;
     for (uint32_t i = 0; i < frame->count; i++)
-        bytes += frame->spans[i].size;
+        bytes += belt_chain_extent(chain, i).size;
+    chain->frame = NULL;
     return r->used + frame->count <= r->count && r->held + bytes <= r->size;
 }
 

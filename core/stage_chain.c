@@ -258,7 +258,7 @@ static struct belt_input_frame *next_frame(struct belt_chain_stage *chain, uint6
     if (frame)
         return frame;
     frame = belt_intake_peek(&chain->intake);
-    return frame && chain->retry && !belt_retry_may_take(chain->retry, frame) ? NULL : frame;
+    return frame && chain->retry && !belt_retry_may_take(chain, frame) ? NULL : frame;
 }
 
 static enum belt_turn chain_turn(struct belt_stage *stage, uint64_t now, struct belt_error *err)

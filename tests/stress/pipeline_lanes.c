@@ -18,6 +18,15 @@ static const char *const pipelines[] = {
     /* one source, two processors, in order */
     "source: { counter: { count: 300000 }, concurrency: 1 }\nprocessor: { concurrency: 2 }\n"
     "batcher: { size: 1000, sink: 'null' }\n",
+    /* two instances that are behind: rows wait in memory, then in a file */
+    "source: { counter: { count: 1000000 } }\n"
+    "batcher: { order: any, key: payload, concurrency: 2, size: 10, memory: 1MiB, hold: 1MiB,\n"
+    "           when_full: spill, spill: { path: /tmp, size: 64MiB }, blocking: true,\n"
+    "           sink: 'null' }\n",
+    /* the same in the order of the input */
+    "placement: { fuse: none }\nsource: { counter: { count: 1000000 } }\n"
+    "processor: { concurrency: 2 }\n"
+    "batcher: { size: 10, memory: 1MiB, hold: 4MiB, blocking: true, sink: 'null' }\n",
     /* groups by the payload's text */
     "source: { counter: { count: 100000 } }\n"
     "batcher: { aggregate: { group_by: payload, columns: { n: count() }, emit: at_end },\n"
