@@ -174,3 +174,54 @@ Test(better, a_finite_source_ends_the_run)
     cr_assert(totals_of(p).complete);
     belt_pipeline_free(p);
 }
+
+/* ---- flush and cut ------------------------------------------------------------------------ */
+
+static int flush_all(void *state, struct belt_view *view, uint32_t i)
+{
+    (void)state;
+    belt_flush(view, i);
+    return 0;
+}
+
+static const struct belt_step flush_step = STEP("flush", flush_all);
+
+/* Only neighbours of one key leave together: keys a a b a b gave four batches. */
+Test(better, a_flush_takes_all_of_its_key)
+{
+    struct belt_pipeline *p =
+        pipeline_with(&flush_step.part, "source: { say: 'a1,a2,b1,a3,b2' }\n"
+                                        "processor: { steps: [ { flush: {} }, { letter: {} } ] }\n"
+                                        "batcher: { key: letter, sink: keep_all }\n");
+    expect_end(p);
+    cr_assert_str_eq(kept.text, "a[f:a1|a2|a3|]b[f:b1|b2|]");
+    belt_pipeline_free(p);
+}
+
+/* So many rows as the first one says; the state is kept in between. */
+static bool cut_by_first(void *state, void *per_batch, const struct belt_batch *so_far,
+                         const char *row, uint32_t size)
+{
+    int64_t *left = per_batch;
+    (void)state, (void)size;
+    cr_assert(so_far->count || !*left, "a new batch begins with zeros");
+    if (!so_far->count)
+        *left = row[0] - '0';
+    return --*left <= 0;
+}
+
+static const struct belt_sink cutter = {
+    .part = { .abi = BELT_ABI, .kind = BELT_SINK, .name = "cutter", .help = "for a test" },
+    .batch = keep_batch,
+    .cut = cut_by_first,
+};
+
+/* The state that a splitter returns with `emit` is forgotten, though documented to be kept. */
+Test(better, the_state_of_a_cut_is_what_the_documentation_says)
+{
+    struct belt_pipeline *p = pipeline_with(&cutter.part, "source: { say: '2,0,5,1,1,1,1,3,0' }\n"
+                                                          "batcher: { sink: cutter }\n");
+    expect_end(p);
+    cr_assert_str_eq(kept.text, "[c:2|0|][c:5|1|1|1|1|][e:3|0|]");
+    belt_pipeline_free(p);
+}

@@ -1,0 +1,92 @@
+/* Partitioning: B049 to B052. */
+#include "tests/conformance/conformance.h"
+
+/* ---- a sink that looks whom it gets, and keeps batches for a turn ----------------------------- */
+
+static struct {
+    unsigned partitions[256]; /* by the row's first letter: those that it came in, a bit each */
+    int mixed;                /* rows beside another partition's or another key's */
+    int overlaps;             /* batches handed over before an earlier one of theirs was done */
+    char order[4000];         /* rows as they came */
+    struct belt_batch *held[32];
+    int held_used;
+} parts;
+
+static int parts_batch(void *state, struct belt_batch *batch, struct belt_error *err)
+{
+    (void)state, (void)err;
+    for (uint32_t i = 0; i < batch->count; i++) {
+        const char *row = batch->bytes + batch->spans[i].at;
+        parts.partitions[row[0] & 255] |= 1u << batch->partition;
+        parts.mixed += batch->key_size && row[0] != batch->key[0];
+        strncat(parts.order, row, 2);
+    }
+    for (int i = 0; i < parts.held_used; i++)
+        parts.overlaps += parts.held[i]->partition == batch->partition &&
+                          parts.held[i]->key_size == batch->key_size &&
+                          memcmp(parts.held[i]->key, batch->key, batch->key_size) == 0;
+    parts.held[parts.held_used++] = batch;
+    return BELT_PENDING;
+}
+
+static int parts_poll(void *state)
+{
+    int ended = parts.held_used;
+    (void)state;
+    for (int i = 0; i < ended; i++)
+        belt_batch_done(parts.held[i], 0, NULL);
+    parts.held_used = 0;
+    return ended;
+}
+
+static const struct belt_sink parting = {
+    .part = { .abi = BELT_ABI, .kind = BELT_SINK, .name = "parting", .help = "for a test" },
+    .batch = parts_batch,
+    .poll = parts_poll,
+};
+
+static void run_parts(const char *batcher)
+{
+    char yaml[600];
+    memset(&parts, 0, sizeof parts);
+    snprintf(yaml, sizeof yaml,
+             "source: { say: { words: 'a1,b1,c1,d1,a2,b2,c2,d2,a3,b3,c3,d3', repeat: 10 } }\n"
+             "processor: { steps: [ letter: {} ] }\n"
+             "batcher: { %s, size: 2, sink: parting }\n",
+             batcher);
+    struct belt_pipeline *p = pipeline_with(&parting.part, yaml);
+    expect_end(p);
+    expect_totals(p, 120, 0);
+    belt_pipeline_free(p);
+    unsigned all = 0;
+    for (int letter = 'a'; letter <= 'd'; letter++) {
+        cr_assert_eq(__builtin_popcount(parts.partitions[letter]), 1, "%c", letter);
+        all |= parts.partitions[letter];
+    }
+    cr_assert_neq(all & (all - 1), 0, "all in one partition");
+    cr_assert_eq(parts.overlaps, 0);
+}
+
+/* Rows of one letter, in the order in which they came. */
+static void expect_order(char letter)
+{
+    int count = 0;
+    for (const char *at = parts.order; *at; at += 2)
+        if (at[0] == letter)
+            cr_assert_eq(at[1], '1' + count++ % 3, "row %d of %c", count, letter);
+    cr_assert_eq(count, 30);
+}
+
+/* A field, hashed, instead of a function; the next batch of a partition waits for the last one. */
+Test(conformance, B050_batch_order)
+{
+    run_parts("partition_by: letter, concurrency: 3");
+    for (char letter = 'a'; letter <= 'd'; letter++)
+        expect_order(letter);
+}
+
+Test(conformance, B051_with_batch_key)
+{
+    run_parts("partition_by: letter, key: letter, concurrency: 3");
+    cr_assert_eq(parts.mixed, 0);
+}
