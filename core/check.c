@@ -4,14 +4,16 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "core/pipeline_priv.h"
+#include "core/control_priv.h"
 
 /* A bit for every unsettled thing that was found somewhere: per source for every
  * sequence of the window, per processor for every child of its joins. */
 struct finds {
     const struct belt_engine_run *run;
-    uint64_t **found;  /* [sources][words of the window] */
-    uint64_t **joined; /* [chains][joins]; of a count: how many units */
+    uint64_t **found;                   /* [sources][words of the window] */
+    uint64_t **joined;                  /* [chains][joins]; of a count: how many units */
+    uint64_t (*places)[BELT_IN_PLACES]; /* [sources]: messages by where they are; or NULL */
+    enum belt_remainder_place place;    /* where we are looking */
     const char *broken;
     uint64_t word;
     uint64_t mask;
@@ -71,6 +73,8 @@ static void find(void *ctx, const struct belt_run *run)
     if (ledger->done[at] & run->mask)
         broken(f, "a settled message still in a place", word, ledger->done[at] & run->mask);
     *seen |= run->mask;
+    if (f->places)
+        f->places[whose][f->place] += (uint64_t)__builtin_popcountll(run->mask);
 }
 
 /* What the frame in hand still owes, message by message. */
@@ -185,13 +189,17 @@ static void find_everywhere(struct finds *f)
     const struct belt_engine_run *run = f->run;
     for (uint32_t c = 0; c < run->chains_used; c++) {
         const struct belt_chain_stage *chain = &run->chains[c];
+        f->place = BELT_IN_SHARED;
         find_parents(f, &chain->joins);
+        f->place = BELT_IN_PROCESSORS;
         if (!run->plan->pooled)
             find_ring(f, &chain->intake.rx, each_input, chain);
         else if (chain->frame)
             find_input(f, chain->frame, chain);
+        f->place = BELT_IN_STORES;
         if (chain->retry)
             find_retry(f, chain);
+        f->place = BELT_IN_EDGES;
         for (int o = 0; o < chain->outlets_used; o++)
             for (uint32_t i = 0; i < chain->outlets[o].batcher->instances; i++)
                 find_out(f, &chain->outlets[o].outs[i]);
@@ -199,14 +207,18 @@ static void find_everywhere(struct finds *f)
     for (int o = 0; o < run->batchers_used; o++)
         for (uint32_t i = 0; i < run->spec->batchers[o].instances; i++) {
             const struct belt_batcher_stage *b = &run->batchers[o][i];
+            f->place = BELT_IN_EDGES;
             for (uint32_t e = 0; e < b->ins_used; e++)
                 find_ring(f, &b->ins[e].rx, each_rows, NULL);
             if (b->refused.open)
                 each_rows(f, b->refused.open, NULL);
+            f->place = BELT_IN_BATCHES;
             belt_batches_each_run(b->batches, find, f);
         }
+    f->place = BELT_IN_STORES;
     if (run->holds)
         belt_holds_each_run(run->holds, find, f);
+    f->place = BELT_IN_PROCESSORS;
     if (run->plan->pooled)
         find_pool(f);
 }
@@ -285,4 +297,15 @@ int belt_check(struct belt_pipeline *p, struct belt_error *err)
         return belt_error_set(err, -EPROTO, "check: %s: source word %llu, messages %#llx", f.broken,
                               (unsigned long long)f.word, (unsigned long long)f.mask);
     return 0;
+}
+
+int belt_check_places(const struct belt_engine_run *run, uint64_t (*places)[BELT_IN_PLACES],
+                      struct belt_error *err)
+{
+    struct finds f = { .run = run, .places = places };
+    bool ok = make_finds(&f);
+    if (ok)
+        find_everywhere(&f);
+    free_finds(&f);
+    return ok ? 0 : belt_error_set(err, -ENOMEM, "check: out of memory");
 }

@@ -43,6 +43,29 @@ BELT_API int belt_pipeline_pause(struct belt_pipeline *p, uint64_t deadline_ns, 
 /* Goes on. A stop does so by itself. */
 BELT_API void belt_pipeline_resume(struct belt_pipeline *p);
 
+/* ---- what is left ------------------------------------------------------------- */
+
+enum belt_remainder_place {
+    BELT_IN_PROCESSORS, /* in frames for processors */
+    BELT_IN_EDGES,      /* rows on their way to batchers, or held before them */
+    BELT_IN_STORES,     /* to be tried again, or held by a step */
+    BELT_IN_BATCHES,    /* in batches that are open or with a sink */
+    BELT_IN_SHARED,     /* in several of these, by several rows */
+    BELT_IN_PLACES
+};
+
+/* Messages of a source that are not settled, and where they are. */
+struct belt_remainder {
+    uint32_t size;
+    const char *source; /* "sources.a"; lent until the pipeline is freed */
+    uint64_t unsettled;
+    uint64_t in[BELT_IN_PLACES];
+};
+/* After the end, or between turns: an entry for each source; their number. -EBUSY: it
+ * still runs. */
+BELT_API int belt_pipeline_remainder(struct belt_pipeline *p, struct belt_remainder *out,
+                                     size_t room, struct belt_error *err);
+
 /* ---- handing messages in: source: { push: { fields: { user: text } } } -------- */
 
 struct belt_field {

@@ -10,6 +10,9 @@ uint64_t belt_pipeline_now(const struct belt_pipeline *p);
 /* Index of a source by its name, NULL: the only one; or negative, with err set. */
 int belt_pipeline_find_source(const struct belt_pipeline *p, const char *name,
                               struct belt_error *err);
+/* Messages not settled, of every source's instance, by where they are. Nobody moves. */
+int belt_check_places(const struct belt_engine_run *run, uint64_t (*places)[BELT_IN_PLACES],
+                      struct belt_error *err);
 /* Conf of a push source; NULL, with err set: there is none of this name. */
 void *belt_pipeline_push_conf(const struct belt_pipeline *p, const char *source,
                               struct belt_error *err);

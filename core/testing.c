@@ -104,7 +104,9 @@ int belt_test_batch(struct belt_pipeline *p, const char *source,
 int belt_test_message(struct belt_pipeline *p, const char *source, const char *payload,
                       uint32_t size, struct belt_test **out, struct belt_error *err)
 {
-    struct belt_message message = { .payload = payload, .payload_size = size, .flags = BELT_MESSAGE_FLUSH };
+    struct belt_message message = { .payload = payload,
+                                    .payload_size = size,
+                                    .flags = BELT_MESSAGE_FLUSH };
     return belt_test_batch(p, source, &message, 1, out, err);
 }
 
