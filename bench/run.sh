@@ -128,7 +128,9 @@ run_belt_bench() {
     names=$(bench_names)
     [[ $names ]] || return 0
     tell "$(wc -l <<<"$names") benches, $repetitions repetitions each, in random order"
-    if grep -qE '^(limit|pipeline/(records|sensors|rare_key))/' <<<"$names"; then make_data; fi
+    if grep -qE '^(limit|pipeline/(records|sensors|rare_key)|telemetry/sensors)/' <<<"$names"; then
+        make_data
+    fi
     if grep -q '^broadway/c' <<<"$names"; then make_lines; fi
     BELT_BROADWAY_LINES=$data/lines.txt BELT_SENSORS=$data/sensors.txt \
         BELT_RARE_KEY=$data/rare.txt BELT_NO_RARE_KEY=$data/plain.txt \
@@ -320,7 +322,8 @@ def figure: if .unit then {unit, value}
     elif (.items_per_second // 0) > 0 then {unit: "/s", value: .items_per_second}
     else {unit: "B/s", value: .bytes_per_second} end;
 def nearness: map(.label // empty) | length as $n | (map(select(. == "near")) | length) as $near |
-    if $n == 0 then "-" elif $near == $n then "near" elif $near == 0 then "far"
+    if $n == 0 then "-" elif $near == $n then "near"
+    elif all(.[]; . == "disturbed") then "disturbed" elif $near == 0 then "far"
     else "near \($near)/\($n)" end;
 def of($name): map(select(.name == $name and .median)) | .[0].median;
 def row: . as $all | map(select(.error_occurred | not)) | {
@@ -329,8 +332,10 @@ def row: . as $all | map(select(.error_occurred | not)) | {
     most: (map(figure.value) | max),
     bytes: (map(.bytes_per_second // 0 | select(. > 0)) | median), nearness: nearness,
     error: ($all | map(.error_message // empty) | .[0]) };
+def quantiles: ., (select(.p50_us) | ("p50_us", "p99_us", "p99_9_us") as $q |
+    .short += "/" + ($q | rtrimstr("_us")) | .unit = "us" | .value = .[$q]);
 .summary = ([.benchmarks[] | select(.run_type == "iteration") |
-        .short = (.name | sub("/iterations:.*"; ""))] | group_by(.short) | map(row)) |
+        .short = (.name | sub("/iterations:.*"; "")) | quantiles] | group_by(.short) | map(row)) |
 .summary += (.summary | [of("pipeline/rare_key/with"), of("pipeline/rare_key/without")] |
     if all then [{name: "pipeline/rare_key/with:without", unit: "x", median: (.[0] / .[1])}]
     else [] end)'
