@@ -20,6 +20,10 @@ static int keeper_message(void *state, struct belt_view *view, uint32_t i)
     const char *text = belt_text(view, 0, i, &size);
     if (!size || text[0] != 'h')
         return 0;
+    if (size > 1 && text[1] == 'x' && belt_attempt(view, i) < 2) {
+        belt_fail_message(view, i, "not yet");
+        return 0;
+    }
     uint64_t handle = belt_hold(view, i);
     if (handle) {
         keeper.handles[keeper.count++] = handle;
@@ -160,6 +164,24 @@ Test(hold, or_fails_what_it_cannot_hold)
     belt_held_settle(keeper.handles[0], 0, NULL);
     belt_held_settle(keeper.handles[1], 0, NULL);
     ends(p, 2, 1);
+    belt_pipeline_free(p);
+}
+
+Test(hold, one_that_is_tried_again_may_be_held_then)
+{
+    uint64_t now = 1000000000;
+    struct belt_pipeline *p = holding("words: 'hx,a,hx', repeat: 3",
+                                      "hold_messages: 4\nfailed: { attempts: 3, backoff: 5ms }");
+    int settled = 0;
+    turns(p, &now, 10);
+    cr_assert_eq(keeper.count, 0);
+    for (; settled < 6; settled++) {
+        turns(p, &now, 50);
+        cr_assert_gt(keeper.count, settled);
+        cr_assert_eq(belt_held_settle(keeper.handles[settled], 0, NULL), 0);
+    }
+    ends(p, 9, 0);
+    cr_assert_eq(keeper.count, 6);
     belt_pipeline_free(p);
 }
 

@@ -8,6 +8,8 @@
 
 /* ---- step `sides`: odd numbers to the batcher `slow` -------------------------------- */
 
+static bool both_ways; /* all numbers to both of them */
+
 struct sides_conf {
     int slow;
 };
@@ -31,7 +33,10 @@ static int sides_message(void *state, struct belt_view *view, uint32_t i)
 {
     uint32_t size;
     const char *text = belt_text(view, 0, i, &size);
-    belt_route(view, i, text[0] & 1 ? *(int *)state : 0);
+    if (both_ways)
+        belt_route_also(view, i, *(int *)state);
+    else
+        belt_route(view, i, text[0] & 1 ? *(int *)state : 0);
     return 0;
 }
 
@@ -219,6 +224,22 @@ Test(overflow, memory_comes_first_and_the_file_behind_it)
     }
     cr_assert(both);
     cr_assert_eq(paced.rows[1], NUMBERS / 2);
+    cr_assert_not(paced.unordered);
+    belt_pipeline_free(p);
+}
+
+Test(overflow, messages_for_several_batchers_wait_for_the_slow_one_alone)
+{
+    struct belt_error err = { 0 };
+    both_ways = true;
+    struct belt_pipeline *p =
+        two_sides("hold: 1MiB, when_full: spill, spill: { path: /tmp, size: 16MiB }", "");
+    cr_assert_eq(belt_pipeline_set(p, "source.counter.count", "60000", &err), 0, "%s", err.text);
+    cr_assert_eq(turn_to_end(p, &err), -EPIPE, "%s", err.text);
+    cr_assert_eq(totals_of(p).done, 60000);
+    cr_assert_eq(paced.rows[0], 60000);
+    cr_assert_eq(paced.rows[1], 60000);
+    cr_assert_gt(chain_stats(p)->held_back, 1000, "%lu", chain_stats(p)->held_back);
     cr_assert_not(paced.unordered);
     belt_pipeline_free(p);
 }
