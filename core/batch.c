@@ -133,6 +133,11 @@ static void cut_if_full(struct belt_batches *batches, struct belt_open_batch *op
         cut(batches, open, BELT_TRIGGER_BYTES);
 }
 
+void belt_batches_cut_if_full(struct belt_batches *batches, struct belt_open_batch *open)
+{
+    cut_if_full(batches, open);
+}
+
 /* In a control block, behind the key. */
 static uint64_t user_at(uint32_t key_size)
 {

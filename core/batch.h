@@ -5,6 +5,7 @@
 
 #include <stddef.h>
 #include <stdint.h>
+#include <string.h>
 
 #include "error.h"
 #include "view.h"
@@ -55,6 +56,33 @@ BELT_API void belt_batch_done(struct belt_batch *batch, int code, const char *re
 BELT_API void belt_batch_fail(struct belt_batch *batch, uint32_t i, const char *reason);
 /* Why message i failed; "" if it did not. In belt_sink.failed(). */
 BELT_API const char *belt_batch_reason(const struct belt_batch *batch, uint32_t i);
+
+/* Fields of row i of a batch in the format `packed`. `column` counts the format's
+ * `columns` from 0; its type is the sink's to know: belt_setup_field() in prepare(). */
+static inline int64_t belt_batch_number(const struct belt_batch *batch, uint32_t i, unsigned column)
+{
+    int64_t number;
+    memcpy(&number, batch->bytes + batch->spans[i].at + 8 * (size_t)column, sizeof number);
+    return number;
+}
+
+static inline double belt_batch_float(const struct belt_batch *batch, uint32_t i, unsigned column)
+{
+    double number;
+    memcpy(&number, batch->bytes + batch->spans[i].at + 8 * (size_t)column, sizeof number);
+    return number;
+}
+
+/* Not ended by 0; BELT_PAD bytes may be read around it. */
+static inline const char *belt_batch_text(const struct belt_batch *batch, uint32_t i,
+                                          unsigned column, uint32_t *size)
+{
+    struct belt_span text;
+    const char *row = batch->bytes + batch->spans[i].at;
+    memcpy(&text, row + 8 * (size_t)column, sizeof text);
+    *size = text.size;
+    return row + text.at;
+}
 
 #ifdef __cplusplus
 }

@@ -60,6 +60,10 @@ static int set_limits(struct belt_batches *batches, struct belt_error *err)
                                  "at most %llu, or give the batcher more memory",
                                  (unsigned long long)conf->bytes,
                                  (unsigned long long)conf->arena_bytes, (unsigned long long)half);
+    if (conf->size > batches->most_rows)
+        batches->most_rows = conf->size;
+    if (batches->limit > batches->most_bytes)
+        batches->most_bytes = batches->limit;
     return 0;
 }
 
@@ -98,6 +102,30 @@ int belt_batches_new(struct belt_batches **out, const struct belt_batches_conf *
 free_batches:
     belt_batches_free(batches);
     return rc;
+}
+
+int belt_batches_set_limits(struct belt_batches *batches, uint32_t size, uint64_t bytes,
+                            uint64_t timeout_ns, struct belt_error *err)
+{
+    struct belt_batches_conf conf = batches->conf;
+    batches->conf.size = size;
+    batches->conf.bytes = bytes;
+    batches->conf.timeout_ns = timeout_ns;
+    int rc = refuse(&batches->conf, err);
+    if (rc == 0)
+        rc = set_limits(batches, err);
+    if (rc < 0) {
+        batches->conf = conf;
+        struct belt_error ignored; /* they were good before */
+        set_limits(batches, &ignored);
+        return rc;
+    }
+    struct belt_open_batch *open = batches->lists[BELT_BATCH_OPEN].first, *next;
+    for (; open; open = next) {
+        next = open->next;
+        belt_batches_cut_if_full(batches, open);
+    }
+    return 0;
 }
 
 void belt_batches_free(struct belt_batches *batches)
@@ -167,9 +195,9 @@ static int check_batch(const struct belt_batches *batches, const struct belt_ope
 {
     const struct belt_batch *batch = &open->batch;
     uint64_t at = 0;
-    if (!batch->count || batch->count > batches->conf.size)
+    if (!batch->count || batch->count > batches->most_rows)
         return 20;
-    if (batch->count > 1 && batch->bytes_size > batches->limit)
+    if (batch->count > 1 && batch->bytes_size > batches->most_bytes)
         return 21;
     for (uint32_t i = 0; i < batch->count; i++) {
         if (open->spans[i].at != at)

@@ -85,6 +85,11 @@ void belt_batches_free(struct belt_batches *batches);
 /* All bytes that belt_batches_new() obtains with this conf, for the plan. */
 uint64_t belt_batches_footprint(const struct belt_batches_conf *conf);
 
+/* Other limits from now on; what is open and beyond them is cut. Between turns. The
+ * timeout of open batches counts from their first row as ever. */
+int belt_batches_set_limits(struct belt_batches *batches, uint32_t size, uint64_t bytes,
+                            uint64_t timeout_ns, struct belt_error *err);
+
 /* ---- filling ---------------------------------------------------------------- */
 
 /* Where up to `row_bytes` bytes of a row of this key may be written; a successful

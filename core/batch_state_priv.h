@@ -45,6 +45,8 @@ struct belt_batches {
     struct belt_batch_slot *slots; /* open batches by key, probed in line */
     uint32_t slot_mask, slot_shift;
     uint32_t row_limit;
+    uint32_t most_rows; /* of any batch: limits may have been higher */
+    uint64_t most_bytes;
     struct belt_buddy buddy;
     struct belt_mem mem; /* of the arena when it is ours */
 };
@@ -66,6 +68,8 @@ static inline struct belt_batch_control *belt_batch_control(struct belt_open_bat
     return (struct belt_batch_control *)(void *)open;
 }
 
+/* Cuts an open batch that is beyond the limits. */
+void belt_batches_cut_if_full(struct belt_batches *batches, struct belt_open_batch *open);
 /* To the end of another list. */
 void belt_batches_move(struct belt_batches *batches, struct belt_open_batch *open, uint32_t state);
 /* A bigger block with the same contents, or NULL; `fixed` is not the arena's. */

@@ -54,3 +54,14 @@ int belt_run_fill(struct belt_engine_run *run, struct belt_error *err)
     }
     return 0;
 }
+
+int belt_run_set_batches(struct belt_engine_run *run, int batcher, uint32_t size, uint64_t bytes,
+                         uint64_t timeout_ns, struct belt_error *err)
+{
+    int rc = 0;
+    /* Instances have the same memory: the first one refuses what any would. */
+    for (uint32_t i = 0; rc == 0 && i < run->spec->batchers[batcher].instances; i++)
+        rc = belt_batches_set_limits(run->batchers[batcher][i].batches, size, bytes, timeout_ns,
+                                     err);
+    return rc;
+}

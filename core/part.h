@@ -217,6 +217,9 @@ struct belt_sink {
      * zero when it begins. `size`, `bytes` and `timeout` cut as ever. May be NULL. */
     bool (*cut)(void *state, void *per_batch, const struct belt_batch *so_far, const char *row,
                 uint32_t size);
+    /* Its format where none is set, as in YAML: "raw", "{ packed: [name, value] }".
+     * NULL: `lines`, in `failed` `ndjson`. */
+    const char *format;
 };
 
 /* How a message becomes a row. Chosen by a sink's `format:` setting. */

@@ -209,6 +209,10 @@ int belt_run_new(struct belt_engine_run **out, const struct belt_spec *spec,
 void belt_run_free(struct belt_engine_run *run);
 /* Batches and tables of all batchers, once their stages are made (contents.c). */
 int belt_run_fill(struct belt_engine_run *run, struct belt_error *err);
+/* Other limits for the batches of all instances of this batcher (batchers_used: `failed`);
+ * nothing runs meanwhile. All or none. */
+int belt_run_set_batches(struct belt_engine_run *run, int batcher, uint32_t size, uint64_t bytes,
+                         uint64_t timeout_ns, struct belt_error *err);
 /* Batchers of the run: the user's and `failed`. */
 static inline int belt_spec_outlets(const struct belt_spec *spec)
 {

@@ -185,7 +185,9 @@ static int add_format(struct belt_builder *b, struct belt_batcher_spec *batcher,
     struct belt_node *made;
     char path[128];
     if (!node) {
-        int rc = belt_yaml_value(b->tree, fallback, belt_node_place(batcher->node), 1, &made, err);
+        const struct belt_sink *sink = (const struct belt_sink *)(const void *)batcher->sink.part;
+        int rc = belt_yaml_value(b->tree, sink->format ? sink->format : fallback,
+                                 belt_node_place(batcher->node), 1, &made, err);
         if (rc < 0)
             return rc;
         node = made;

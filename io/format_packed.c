@@ -1,0 +1,118 @@
+/* The format `packed`: fields as they lie in memory, for sinks that compute: read with
+ * belt_batch_number(), belt_batch_float(), belt_batch_text().
+ *
+ * A row: 8 bytes for each column (a number, or a text's { at, size } from the row's
+ * start), then the texts, zeros up to a multiple of 8. */
+#include <string.h>
+
+#include "io/rows_priv.h"
+
+struct packed_conf {
+    struct belt_texts columns;
+    struct belt_row_columns rows;
+    bool has_text;
+};
+
+static const struct belt_setting settings[] = {
+    { "columns", BELT_SET_LIST, offsetof(struct packed_conf, columns), "",
+      "fields to pass on, in order; all but the payload if not given", NULL, 0, 0 },
+    { 0 },
+};
+
+static int prepare(void *part_conf, struct belt_setup *setup, struct belt_error *err)
+{
+    struct packed_conf *conf = part_conf;
+    int rc = belt_rows_prepare(&conf->rows, &conf->columns, setup, err);
+    for (int c = 0; rc == 0 && c < conf->rows.used; c++)
+        conf->has_text |= conf->rows.info[c].type == BELT_TEXT;
+    return rc;
+}
+
+static size_t row_size(const struct packed_conf *conf, const struct belt_view *view, uint32_t i)
+{
+    size_t size = 8 * (size_t)conf->rows.used;
+    for (int c = 0; conf->has_text && c < conf->rows.used; c++)
+        if (conf->rows.info[c].type == BELT_TEXT)
+            size += view->columns[conf->rows.column[c]].as.spans[i].size;
+    return (size + 7) & ~(size_t)7;
+}
+
+static size_t bound(const void *conf, const struct belt_view *view, uint32_t i)
+{
+    return row_size(conf, view, i);
+}
+
+static size_t put_texts(const struct packed_conf *conf, const struct belt_view *view, uint32_t i,
+                        char *out)
+{
+    uint32_t at = 8 * (uint32_t)conf->rows.used;
+    size_t size = row_size(conf, view, i);
+    memset(out + size - 8, 0, 8);
+    for (int c = 0; c < conf->rows.used; c++) {
+        const struct belt_column *column = &view->columns[conf->rows.column[c]];
+        if (conf->rows.info[c].type != BELT_TEXT) {
+            memcpy(out + 8 * c, &column->as.numbers[i], 8);
+            continue;
+        }
+        struct belt_span text = { at, column->as.spans[i].size };
+        memcpy(out + 8 * c, &text, sizeof text);
+        if (text.size)
+            memcpy(out + at, column->base + column->as.spans[i].at, text.size);
+        at += text.size;
+    }
+    return size;
+}
+
+static size_t put_numbers(const struct packed_conf *conf, const struct belt_view *view, uint32_t i,
+                          char *out)
+{
+    for (int c = 0; c < conf->rows.used; c++, out += 8)
+        memcpy(out, &view->columns[conf->rows.column[c]].as.numbers[i], 8);
+    return 8 * (size_t)conf->rows.used;
+}
+
+static size_t row(const void *part_conf, const struct belt_view *view, uint32_t i, char *out)
+{
+    const struct packed_conf *conf = part_conf;
+    return conf->has_text ? put_texts(conf, view, i, out) : put_numbers(conf, view, i, out);
+}
+
+static size_t bounds(const void *part_conf, const struct belt_view *view, uint32_t w, uint64_t mask)
+{
+    const struct packed_conf *conf = part_conf;
+    size_t size = 0;
+    if (!conf->has_text)
+        return 8 * (size_t)conf->rows.used * (size_t)__builtin_popcountll(mask);
+    for (; mask; mask &= mask - 1)
+        size += row_size(conf, view, w * 64 + (uint32_t)__builtin_ctzll(mask));
+    return size;
+}
+
+static size_t rows(const void *part_conf, const struct belt_view *view, uint32_t w, uint64_t mask,
+                   char *out, uint32_t at, struct belt_span *places)
+{
+    size_t bytes = 0;
+    for (; mask; mask &= mask - 1) {
+        size_t size = row(part_conf, view, w * 64 + (uint32_t)__builtin_ctzll(mask), out + bytes);
+        *places++ = (struct belt_span){ at + (uint32_t)bytes, (uint32_t)size };
+        bytes += size;
+    }
+    return bytes;
+}
+
+const struct belt_format belt_format_packed = {
+    .part = {
+        .abi = BELT_ABI,
+        .kind = BELT_FORMAT,
+        .name = "packed",
+        .help = "fields in memory, for sinks that compute: 8 bytes a number, texts behind",
+        .settings = settings,
+        .conf_size = sizeof(struct packed_conf),
+        .prepare = prepare,
+        .scalar = "columns",
+    },
+    .bound = bound,
+    .row = row,
+    .bounds = bounds,
+    .rows = rows,
+};
