@@ -83,6 +83,14 @@ static void refused(struct belt_batcher_stage *b, struct belt_open_batch *open, 
         give_up(b, open, code);
 }
 
+static const char *first_reason(const struct belt_batch *batch)
+{
+    for (uint32_t i = 0; i < batch->count; i++)
+        if (*belt_batch_reason(batch, i))
+            return belt_batch_reason(batch, i);
+    return "";
+}
+
 void belt_batch_done(struct belt_batch *batch, int code, const char *reason)
 {
     struct belt_open_batch *open = belt_open_batch_of(batch);
@@ -94,7 +102,7 @@ void belt_batch_done(struct belt_batch *batch, int code, const char *reason)
                          belt_tell_now(&b->stage) - open->handed_at);
     if (belt_wants(&b->stage, BELT_WANT(BATCH_STOP)))
         belt_tell_batch_end(b, open, b->failed ? batch->count : open->failed_count,
-                            belt_batch_reason(batch, 0));
+                            first_reason(batch));
     if (open->failed_count)
         refused(b, open, code);
     else

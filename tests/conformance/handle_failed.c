@@ -2,6 +2,60 @@
 #include "core/telemetry.h"
 #include "tests/conformance/conformance.h"
 
+/* ---- processors: the sink of `failed` ------------------------------------------------------ */
+
+static bool kept_has(const char *words)
+{
+    return strstr(kept.text, words) != NULL;
+}
+
+/* A row for each, with what steps had made of the payload, and why. */
+Test(conformance, B063_processor_user_failure)
+{
+    struct belt_pipeline *p =
+        acked_pipeline(NULL, "source: { acked: 'a,bad' }\n"
+                             "processor: { steps: [ { grow: { to: 6, only: bad } }, { mark: {} } ] "
+                             "}\n"
+                             "failed: { sink: keep_all }\n");
+    end_and_free(p);
+    expect_acks(2, "df");
+    cr_assert(kept_has("\"payload\":\"badbad\""), "%s", kept.text);
+    cr_assert(kept_has("\"reason\":\"it is bad\""), "%s", kept.text);
+}
+
+/* The same for one under which workers died. */
+Test(conformance, B064_processor_exception, .timeout = 20)
+{
+    struct belt_error err = { 0 };
+    struct belt_pipeline *p = acked_pipeline(
+        &poison.part, "source: { acked: 'a,segv,b' }\n"
+                      "processor: { isolation: process, concurrency: 1, max_attempts: 2,\n"
+                      "             steps: [ poison: {} ] }\n"
+                      "failed: { sink: keep_all }\n");
+    cr_assert_eq(run_to_end(p, &err), 0, "%s", err.text);
+    expect_acks(3, "dfd");
+    cr_assert(kept_has("\"payload\":\"segv\""), "%s", kept.text);
+    cr_assert(kept_has("killed by SIGSEGV"), "%s", kept.text);
+    belt_pipeline_free(p);
+}
+
+/* Failed messages are failed whatever their sink says; but nobody is left to take them, so the
+ * run ends, with an error. */
+Test(conformance, B065_processor_contained)
+{
+    struct belt_error err = { 0 };
+    struct belt_pipeline *p = acked_pipeline(NULL, "source: { acked: 'a,bad,b' }\n"
+                                                   "processor: { steps: [ mark: {} ] }\n"
+                                                   "failed: { sink: keep_all }\n");
+    kept.refuse = -EIO;
+    cr_assert_eq(turn_to_end(p, &err), -EIO);
+    cr_assert_not_null(strstr(err.text, "failed"), "%s", err.text);
+    expect_acks(3, "dfd");
+    belt_pipeline_free(p);
+}
+
+/* ---- batches ------------------------------------------------------------------------------- */
+
 static struct {
     char text[400];
     int calls;
@@ -69,4 +123,46 @@ Test(conformance, B068_batch_contained)
     expect_failure(p, "it is bad");
     expect_acks(4, "dfdf");
     belt_pipeline_free(p);
+}
+
+/* ---- telemetry: what failed is in the stop events ------------------------------------------- */
+
+static char told[600];
+
+static void note_event(const struct belt_event *event, void *arg)
+{
+    char *to = told + strlen(told);
+    (void)arg;
+    snprintf(to, sizeof told - (size_t)(to - told), "%s %llu %s; ", event->name,
+             (unsigned long long)belt_event_value(event, BELT_FIELD_FAILED), event->text);
+}
+
+static void expect_event(struct belt_pipeline *p, const char *prefix, const char *event)
+{
+    struct belt_error err = { 0 };
+    memset(told, 0, sizeof told);
+    cr_assert_geq(belt_telemetry_attach(p, prefix, note_event, NULL, &err), 0, "%s", err.text);
+    end_and_free(p);
+    cr_assert_not_null(strstr(told, event), "%s", told);
+}
+
+#define MARKED "source: { say: 'a,bad,b' }\nprocessor: { steps: [ mark: {} ] }\n"
+
+/* Messages are not lent to handlers: their number is told, and, by name, each one's reason. */
+Test(conformance, B069_telemetry_processor)
+{
+    expect_event(pipeline_of(MARKED), "beltway.processor", "beltway.processor.stop 1 ; ");
+}
+
+Test(conformance, B070_telemetry_batch)
+{
+    expect_event(hearing_pipeline(false), "beltway.batch_processor",
+                 "beltway.batch_processor.stop 2 it is bad; ");
+}
+
+/* An exception event carries the reason that a failed message has. */
+Test(conformance, B071_telemetry_exception)
+{
+    expect_event(pipeline_of(MARKED), "beltway.processor.message",
+                 "beltway.processor.message.exception 0 it is bad; ");
 }

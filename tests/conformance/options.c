@@ -169,6 +169,16 @@ static const struct belt_source life = {
     .fill = life_fill,
 };
 
+/* A context is settings of the part that wants one: what is not given is what its table says. */
+Test(conformance, B014_context_default)
+{
+    struct belt_pipeline *p = planned("source: { say: a }\n");
+    const struct say_conf *conf = p->spec->sources[0].use.conf;
+    cr_assert_eq(conf->repeat, 1);
+    cr_assert_eq(conf->endless, false);
+    belt_pipeline_free(p);
+}
+
 /* prepare() may rewrite its settings; what it needs beside it, open() starts: before any init. */
 Test(conformance, B015_prepare_for_start)
 {

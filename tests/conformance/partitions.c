@@ -1,7 +1,7 @@
 /* Partitioning: B049 to B052. */
 #include "tests/conformance/conformance.h"
 
-/* ---- a sink that looks whom it gets, and keeps batches for a turn ----------------------------- */
+/* ---- a sink that looks whom it gets, and keeps batches for a turn -------------------------- */
 
 static struct {
     unsigned partitions[256]; /* by the row's first letter: those that it came in, a bit each */
