@@ -185,6 +185,10 @@ struct belt_source {
     /* An aggregate has folded messages in its memory alone. Where that is not enough for
      * upstream (false) and the source does not rewind, the two are refused together. */
     bool ack_folded;
+    /* After BELT_FILL_ERROR this instance may be closed and set up again (fini, init),
+     * when all that it gave is released, and told to ack(): it goes on where `conf`
+     * says. For `restart` of a source's settings. */
+    bool restarts;
     /* Fields that the source added in prepare: sets their columns for messages
      * [first, end), from the bytes around the payloads. Lane or worker of a processor. */
     void (*load)(const void *conf, struct belt_view *view);

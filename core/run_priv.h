@@ -44,6 +44,9 @@ struct belt_source_stage {
     struct belt_rate_state *rate;      /* shared by the source's instances */
     uint64_t due;                      /* when the rate lets something through */
     uint64_t progress, progress_total; /* as last told by the part; control thread only */
+    uint64_t restarts[BELT_RESTARTS];  /* when, of the last restart.max of them */
+    uint32_t restarts_used;            /* all of them */
+    bool broken;                       /* fill said that it cannot go on */
     bool starved;                      /* has set `pressure` */
     bool stopping, finished;           /* told to stop; fill said END */
 };
@@ -321,6 +324,13 @@ struct belt_segment belt_segment_run(const struct belt_spec *spec, void *const s
 extern const struct belt_stage_kind belt_source_kind;
 extern const struct belt_stage_kind belt_chain_kind;
 extern const struct belt_stage_kind belt_batcher_kind;
+
+/* ---- restart.c --------------------------------------------------------------- */
+
+/* It cannot go on: true when it is to be set up again, by belt_source_restart(). */
+bool belt_source_may_restart(struct belt_source_stage *s, uint64_t now);
+enum belt_turn belt_source_restart(struct belt_source_stage *s, uint64_t now,
+                                   struct belt_error *err);
 
 /* ---- dispatch.c: from a frame's columns to the batchers' edges -------------- */
 

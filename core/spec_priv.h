@@ -25,6 +25,14 @@ struct belt_use {
     uint32_t limit; /* most instances that the part allows; 0: any */
 };
 
+#define BELT_RESTARTS 64
+
+/* Of an instance that cannot go on: up to `max` times within so long, or the run fails. */
+struct belt_restart_conf {
+    uint32_t max;             /* 0: never */
+    uint64_t within, backoff; /* ns */
+};
+
 /* One entry of `sources`, or the single `source`, whose name and path are "source". */
 struct belt_source_spec {
     char name[64];
@@ -35,6 +43,7 @@ struct belt_source_spec {
     uint64_t window;      /* messages unsettled at a time, per instance */
     uint32_t max_demand;  /* messages in a frame, and on the way to the processors */
     struct belt_rate_conf rate;
+    struct belt_restart_conf restart;
     uint32_t columns, absent; /* masks: columns that it adds; those of other sources only */
 };
 

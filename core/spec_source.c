@@ -10,7 +10,7 @@
 
 struct source_conf {
     int64_t concurrency, window, max_demand, min_demand;
-    const struct belt_node *rate;
+    const struct belt_node *rate, *restart;
 };
 
 #define AT(field) offsetof(struct source_conf, field)
@@ -27,8 +27,46 @@ static const struct belt_setting source_settings[] = {
       "without effect here: room is asked for as soon as it is there", NULL, 0, 1 << 30 },
     { "rate", BELT_SET_TREE, AT(rate), "",
       "so many messages in a time: { messages: 100, per: 1s, burst: 10 }", NULL, 0, 0 },
+    { "restart", BELT_SET_TREE, AT(restart), "",
+      "set up again an instance that cannot go on: { max: 3, within: 5s, backoff: 100ms }", NULL, 0,
+      0 },
     { 0 },
 };
+
+struct restart_conf {
+    int64_t max;
+    uint64_t within, backoff;
+};
+
+static const struct belt_setting restart_settings[] = {
+    { "max", BELT_SET_INT, offsetof(struct restart_conf, max), "3", "so often, of one instance",
+      NULL, 1, BELT_RESTARTS },
+    { "within", BELT_SET_TIME, offsetof(struct restart_conf, within), "5s",
+      "in so long; once more and the run fails", NULL, 0, 0 },
+    { "backoff", BELT_SET_TIME, offsetof(struct restart_conf, backoff), "100ms", "wait before it",
+      NULL, 0, 0 },
+    { 0 },
+};
+
+static int read_restart(struct belt_builder *b, struct belt_source_spec *source,
+                        const struct belt_node *node, struct belt_error *err)
+{
+    struct restart_conf conf = { 0 };
+    const struct belt_source *part = (const struct belt_source *)(const void *)source->use.part;
+    char what[128];
+    snprintf(what, sizeof what, "%s restart", source->path);
+    struct belt_settings_in in = {
+        .table = restart_settings, .node = node, .what = what, .scalar = "max"
+    };
+    if (!node)
+        return 0;
+    if (!part->restarts)
+        return belt_node_error(err, node, "%s: a source of %s cannot be set up again while it runs",
+                               source->path, source->use.part->name);
+    int rc = belt_settings_read(&in, &conf, b->tree, err);
+    source->restart = (struct belt_restart_conf){ (uint32_t)conf.max, conf.within, conf.backoff };
+    return rc;
+}
 
 struct rate_conf {
     int64_t messages, burst;
@@ -179,7 +217,9 @@ static int add_source(struct belt_builder *b, const struct belt_node *node, cons
         rc = read_demand(source, &conf, own, err);
     if (rc == 0)
         rc = read_rate(b, source, conf.rate, err);
-    return rc < 0 ? rc : add_part(b, source, part, err);
+    if (rc == 0)
+        rc = add_part(b, source, part, err);
+    return rc < 0 ? rc : read_restart(b, source, conf.restart, err);
 }
 
 static int add_named(struct belt_builder *b, const struct belt_node *many, struct belt_error *err)

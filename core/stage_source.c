@@ -48,7 +48,7 @@ static void source_fini(struct belt_stage *stage)
 static int source_fd(struct belt_stage *stage)
 {
     struct belt_source_stage *s = source_of(stage);
-    return s->part->fd && !s->finished ? s->part->fd(s->state) : -1;
+    return s->part->fd && !s->finished && !s->broken ? s->part->fd(s->state) : -1;
 }
 
 static void recycle(struct belt_source_stage *s)
@@ -189,9 +189,13 @@ static enum belt_turn source_turn(struct belt_stage *stage, uint64_t now, struct
         return rest(s);
     if (belt_run_stopping(stage->run) && !s->stopping) {
         s->stopping = true;
-        if (s->part->stop)
+        if (s->broken)
+            finish(s);
+        else if (s->part->stop)
             s->part->stop(s->state);
     }
+    if (s->broken)
+        return s->finished ? BELT_TURN_BUSY : belt_source_restart(s, now, err);
     if (is_paused(s)) {
         s->due = UINT64_MAX;
         return BELT_TURN_IN;
@@ -205,7 +209,7 @@ static enum belt_turn source_turn(struct belt_stage *stage, uint64_t now, struct
     if (count == BELT_FILL_IDLE)
         return BELT_TURN_IN;
     if (count == BELT_FILL_ERROR)
-        return BELT_TURN_FAILED;
+        return belt_source_may_restart(s, now) ? BELT_TURN_BUSY : BELT_TURN_FAILED;
     if (count == BELT_FILL_END)
         finish(s);
     else
