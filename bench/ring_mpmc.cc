@@ -9,7 +9,7 @@ namespace
 template <class T, uint32_t Batch, belt_kind Kind>
 using Belt = std::conditional_t<Batch == 1, BeltRing<T, Batch, Kind>, BeltInPlace<T, Batch, Kind>>;
 
-const std::vector<uint32_t> kBytes = { 16 * KiB, 64 * KiB };
+const std::vector<uint32_t> kBytes = { 8 * KiB, 16 * KiB, 64 * KiB };
 constexpr bool kPerWriter = false;
 
 // `ours` waits as it would by default where that matters, `theirs` as each does best.

@@ -3,7 +3,8 @@
  * name without a number works on uint64_t, one ending in 32 on uint32_t; the
  * words are plain integers, so that they can lie in shared memory.
  *
- * Read-modify-write operations are acquire and release unless named relaxed. */
+ * Read-modify-write operations are acquire and release unless the name says which alone,
+ * or relaxed; then what a compare-and-swap that fails found is relaxed as well. */
 #ifndef BELT_ATOMIC_H
 #define BELT_ATOMIC_H
 
@@ -53,6 +54,11 @@ static inline uint64_t belt_fetch_add_relaxed(uint64_t *at, uint64_t value)
     return __atomic_fetch_add(at, value, __ATOMIC_RELAXED);
 }
 
+static inline uint64_t belt_fetch_add_release(uint64_t *at, uint64_t value)
+{
+    return __atomic_fetch_add(at, value, __ATOMIC_RELEASE);
+}
+
 static inline uint64_t belt_fetch_or(uint64_t *at, uint64_t bits)
 {
     return __atomic_fetch_or(at, bits, __ATOMIC_ACQ_REL);
@@ -73,6 +79,18 @@ static inline bool belt_cas(uint64_t *at, uint64_t *expected, uint64_t value)
 {
     return __atomic_compare_exchange_n(at, expected, value, false, __ATOMIC_ACQ_REL,
                                        __ATOMIC_ACQUIRE);
+}
+
+static inline bool belt_cas_acquire(uint64_t *at, uint64_t *expected, uint64_t value)
+{
+    return __atomic_compare_exchange_n(at, expected, value, false, __ATOMIC_ACQUIRE,
+                                       __ATOMIC_RELAXED);
+}
+
+static inline bool belt_cas_release(uint64_t *at, uint64_t *expected, uint64_t value)
+{
+    return __atomic_compare_exchange_n(at, expected, value, false, __ATOMIC_RELEASE,
+                                       __ATOMIC_RELAXED);
 }
 
 /* Where something else orders it: what was looked at before, what is stored after. */
@@ -109,9 +127,24 @@ static inline uint32_t belt_fetch_add32(uint32_t *at, uint32_t value)
     return __atomic_fetch_add(at, value, __ATOMIC_ACQ_REL);
 }
 
+static inline uint32_t belt_fetch_add_relaxed32(uint32_t *at, uint32_t value)
+{
+    return __atomic_fetch_add(at, value, __ATOMIC_RELAXED);
+}
+
+static inline uint32_t belt_fetch_add_release32(uint32_t *at, uint32_t value)
+{
+    return __atomic_fetch_add(at, value, __ATOMIC_RELEASE);
+}
+
 static inline uint32_t belt_fetch_or32(uint32_t *at, uint32_t bits)
 {
     return __atomic_fetch_or(at, bits, __ATOMIC_ACQ_REL);
+}
+
+static inline uint32_t belt_fetch_or_release32(uint32_t *at, uint32_t bits)
+{
+    return __atomic_fetch_or(at, bits, __ATOMIC_RELEASE);
 }
 
 static inline uint32_t belt_exchange32(uint32_t *at, uint32_t value)
@@ -119,10 +152,21 @@ static inline uint32_t belt_exchange32(uint32_t *at, uint32_t value)
     return __atomic_exchange_n(at, value, __ATOMIC_ACQ_REL);
 }
 
+static inline uint32_t belt_exchange_acquire32(uint32_t *at, uint32_t value)
+{
+    return __atomic_exchange_n(at, value, __ATOMIC_ACQUIRE);
+}
+
 static inline bool belt_cas32(uint32_t *at, uint32_t *expected, uint32_t value)
 {
     return __atomic_compare_exchange_n(at, expected, value, false, __ATOMIC_ACQ_REL,
                                        __ATOMIC_ACQUIRE);
+}
+
+static inline bool belt_cas_relaxed32(uint32_t *at, uint32_t *expected, uint32_t value)
+{
+    return __atomic_compare_exchange_n(at, expected, value, false, __ATOMIC_RELAXED,
+                                       __ATOMIC_RELAXED);
 }
 
 /* ---- payload ------------------------------------------------------------------- */

@@ -49,7 +49,8 @@ static int name_of(struct belt_bell *bell, uint64_t *name)
         if (getrandom(&fresh, sizeof fresh, 0) < 0 && errno != EINTR)
             return -errno;
     *name = 0;
-    if (belt_cas(&bell->name, name, fresh))
+    /* Relaxed: a number, told on by W2. */
+    if (belt_cas_relaxed(&bell->name, name, fresh))
         *name = fresh;
     return 0;
 }
@@ -75,14 +76,18 @@ static void wake_listeners(uint64_t name, uint32_t bits)
 void belt_bell_ring_slow(struct belt_bell *bell)
 {
     int saved = errno;
-    /* Whoever it was arms it again: a sleeper that died costs one call of this. */
-    uint32_t bits = belt_exchange32(&bell->asleep, 0);
+    /* Whoever it was arms it again: a sleeper that died costs one call of this. S2, pairs
+     * with W2 in belt_bells_arm(): the name that was stored before the bit, and the
+     * sleeper's look at `rung`. Without it we could call a name that is none, or count on
+     * before that look, and the sleeper would sleep through what it was rung for. */
+    uint32_t bits = belt_exchange_acquire32(&bell->asleep, 0);
     if (bits & BELT_BELL_FUTEX) {
-        belt_fetch_add32(&bell->rung, 1);
+        /* Relaxed: a count; the kernel orders it against those who go to sleep on it. */
+        belt_fetch_add_relaxed32(&bell->rung, 1);
         syscall(SYS_futex, &bell->rung, FUTEX_WAKE, INT32_MAX, NULL, NULL, 0);
     }
     if (bits & ~(uint32_t)BELT_BELL_FUTEX)
-        /* Relaxed: stored before the bit was set, which the exchange acquired. */
+        /* Relaxed: S2 acquired it with the bit. */
         wake_listeners(belt_load_relaxed(&bell->name), bits);
     errno = saved;
 }
@@ -95,12 +100,13 @@ void belt_bells_arm(struct belt_bells *all, uint32_t bit)
         struct belt_bell *bell = all->bells[i];
         /* Relaxed: a ring after this load changes it, one before is seen by our look. */
         all->rung[i] = belt_load_relaxed32(&bell->rung);
-        belt_fetch_or32(&bell->asleep, bit);
+        /* W2, pairs with S2 in belt_bell_ring_slow(): the bell's name, our look at `rung`. */
+        belt_fetch_or_release32(&bell->asleep, bit);
     }
     /* S1, pairs with W1 in belt_bell_ring() of rings/bell.h: orders the bits before our
-     * second look, and each writer's publishing store before its load of the bits.
-     * Without it each side could miss the other. */
-    belt_fence_seq();
+     * second look (it is a full barrier for its caller, too), and each writer's
+     * publishing store before its load of the bits. Without it each side could miss the
+     * other. Where it fails nobody sleeps for long. */
     if (syscall(SYS_membarrier, MEMBARRIER_CMD_GLOBAL_EXPEDITED, 0, 0) < 0)
         all->unsure = true;
 }
@@ -110,7 +116,8 @@ void belt_bells_disarm(const struct belt_bells *all, uint32_t bit)
     for (uint32_t i = 0; i < all->count; i++) {
         uint32_t *word = &all->bells[i]->asleep;
         uint32_t seen = belt_load_relaxed32(word); /* relaxed: the exchange below decides */
-        while ((seen & bit) && !belt_cas32(word, &seen, seen & ~bit))
+        /* Relaxed: nobody learns anything from a bit that is gone. */
+        while ((seen & bit) && !belt_cas_relaxed32(word, &seen, seen & ~bit))
             ;
     }
 }

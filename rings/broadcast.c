@@ -28,15 +28,17 @@ static struct belt_cursor *cursor_in(const struct belt_ring *ring, const struct 
 /* Does the writer wait for it? */
 static bool gates(const struct belt_cursor *cursor)
 {
-    /* L1, pairs with K1 in broadcast_rx_leave(): its reader's loads of slots are over;
-     * otherwise we would write what it still reads. */
-    if (belt_load_acquire32(&cursor->left) != BELT_LEFT)
+    /* Relaxed: who gates is asked for its cursor, and who left is looked at again. */
+    if (belt_load_relaxed32(&cursor->left) != BELT_LEFT)
         return true;
     /* L2, pairs with K2 in join(): either we see here that somebody joins, or it
      * sees all that we have published and begins behind that. Without it both would
      * miss, and it would read slots that we then take to be free. */
     belt_fence_seq();
-    return belt_load_acquire32(&cursor->left) != BELT_LEFT; /* as L1 */
+    /* L1, pairs with K1 in broadcast_rx_leave(): its reader's loads of slots are over;
+     * otherwise we would write what it still reads. It may have joined, read and left
+     * again since our first look, so the fence does not do for that. */
+    return belt_load_acquire32(&cursor->left) != BELT_LEFT;
 }
 
 /* How many tickets it is behind, at most all of the ring whatever it says. */
@@ -90,19 +92,20 @@ static uint64_t published(const struct belt_ring *ring)
  * still think that nobody is here. */
 static void join(struct belt_cursor *cursor, const struct belt_ring *ring)
 {
-    /* R1 of belt_spans_release() in the place of the reader that left it, here and below:
-     * its loads of slots, which came to us with the role. In either order the writer
-     * finds less room than there is. From the mark on we gate, but who dies before
-     * the end has its successor begin anew. */
+    /* R1 of belt_spans_release() in the place of the reader that left it: its loads of
+     * slots, which came to us with the role. In either order the writer finds less room
+     * than there is. From the mark on we gate, but who dies before the end has its
+     * successor begin anew. */
     belt_store_release(&cursor->released, published(ring));
     belt_store_relaxed32(&cursor->left, BELT_JOINING);
     /* K2, pairs with L2 in gates(): a writer that missed the mark had published,
      * before it looked, at least as far as we see now, and the room it found
      * there ends a lap behind that. */
     belt_fence_seq();
-    belt_store_release(&cursor->released, published(ring)); /* only moves on */
-    /* K3, pairs with L3 in broadcast_rx_open(): the cursor before the mark that says
-     * that it may be trusted, for a successor. */
+    /* Only moves on. Relaxed: the fence has released what R1 above releases. */
+    belt_store_relaxed(&cursor->released, published(ring));
+    /* K3: the cursor before the mark that says that it may be trusted, wherever a death
+     * stops us; see broadcast_rx_open(). */
     belt_store_release32(&cursor->left, BELT_GATES);
 }
 
@@ -110,8 +113,9 @@ static int broadcast_rx_open(struct belt_rx *rx)
 {
     struct belt_cursor *cursor = cursor_at(rx->first, rx->readers, rx->me);
     rx->released = &cursor->released;
-    /* L3, pairs with K3 in join(): of a reader before us that died. */
-    if (belt_load_acquire32(&cursor->left) != BELT_GATES)
+    /* Relaxed: the mark of a reader that died, by the kernel's word, which comes with all
+     * that it did. K3 is for its own order. */
+    if (belt_load_relaxed32(&cursor->left) != BELT_GATES)
         join(cursor, rx->ring);
     rx->next = rx->limit = belt_load_relaxed(rx->released); /* relaxed: ours alone by now */
     return 0;

@@ -28,7 +28,7 @@ void belt_close(struct belt_tx *tx)
     if (tx->lanes_used) /* they count for themselves */
         return;
     /* R3, pairs with A3 in belt_rx_ended(): our last publish. */
-    belt_fetch_add32(&tx->ring->closed, 1);
+    belt_fetch_add_release32(&tx->ring->closed, 1);
     belt_bell_ring(&tx->ring->readers_bell);
 }
 

@@ -76,9 +76,9 @@ static void inband_format(struct belt_ring *ring, uint64_t start)
 static int inband_tx_open(struct belt_tx *tx)
 {
     uint64_t items;
-    /* Relaxed: only widens the room; the lines' last owner's stores we have seen
-     * with its role, or our caller with its end. */
-    uint64_t released = belt_inband_line(belt_load_relaxed(&tx->ring->released));
+    /* J2, as in look_for_room(). The lines' last owner's stores we have seen with its role,
+     * or our caller with its end. */
+    uint64_t released = belt_inband_line(belt_load_acquire(&tx->ring->released));
     tx->per_line = belt_inband_per_line(tx->slot_size);
     tx->next = tx->limit = find_end(tx->first, tx->mask, released, tx->per_line, &items);
     tx->line = belt_inband_header(tx->first, tx->mask, tx->next);
@@ -93,7 +93,8 @@ static int inband_tx_open(struct belt_tx *tx)
 static int inband_rx_open(struct belt_rx *rx)
 {
     rx->per_line = belt_inband_per_line(rx->slot_size);
-    /* Relaxed: as in inband_tx_open(). In the middle of a line after belt_rx_leave(). */
+    /* Relaxed: who stored it last was this end's owner, as in inband_tx_open(). In the middle
+     * of a line after belt_rx_leave(). */
     uint64_t released = belt_load_relaxed(rx->released);
     bool within = belt_inband_place(released) < rx->per_line;
     rx->next = rx->limit = within ? released : belt_inband_line(released);

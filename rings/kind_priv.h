@@ -40,7 +40,7 @@ struct belt_kind_ops {
 };
 
 extern const struct belt_kind_ops belt_spans_ops, belt_inband_ops, belt_mpmc_ops,
-    belt_mpmc_crash_unsafe_ops, belt_broadcast_ops, belt_lossy_ops, belt_sharded_ops;
+    belt_broadcast_ops, belt_lossy_ops, belt_sharded_ops;
 
 /* Of belt_broadcast_ops the cold part alone; all else is the spans' (BELT_WAY_SPANS). */
 const struct belt_kind_ops *belt_ops_of(unsigned way); /* enum belt_way */

@@ -38,12 +38,12 @@ struct belt_ring {
     uint64_t footprint;  /* bytes in all */
     uint64_t lane_size;  /* sharded: bytes from lane to lane, writer-major */
     /* SPSC, broadcast: the writer only; slots before it are readable. MPMC: a hint
-     * where free slots begin (crash-unsafe: claimed by writers). In-band: unused. */
+     * where free slots begin. In-band: unused. */
     uint64_t published __attribute__((aligned(BELT_LINES)));
     uint64_t claimed; /* lossy: the writer only; slots before it minus `slots` may change */
     uint32_t closed;  /* writers that closed, each after its last item */
-    /* SPSC: the reader only; slots before it are reusable. In-band: whole lines. MPMC,
-     * crash-unsafe: claimed by readers. */
+    /* SPSC: the reader only; slots before it are reusable. In-band: whole lines. MPMC:
+     * unused. */
     uint64_t released __attribute__((aligned(BELT_LINES)));
     struct belt_bell readers_bell __attribute__((aligned(BELT_LINES)));
     struct belt_bell writers_bell __attribute__((aligned(BELT_LINES)));

@@ -1,7 +1,8 @@
-/* BELT_MPMC, out of line: walks, runs of many slots, looking in. The protocol is
- * told in mpmc.h. */
+/* BELT_MPMC, out of line: walks, lingering, runs of many slots, looking in. The protocol
+ * is told in mpmc.h. */
 #include "rings/mpmc_priv.h"
 #include "rings/copy_priv.h"
+#include "rings/linger_priv.h"
 
 static struct belt_mpmc of_tx(const struct belt_tx *tx)
 {
@@ -54,7 +55,7 @@ static uint64_t step_free(const struct belt_mpmc *q, uint64_t ticket, uint64_t w
     return ticket + belt_mpmc_run_of(word);
 }
 
-bool belt_mpmc_seek_free(struct belt_tx *tx, uint64_t *word)
+static bool seek_free(struct belt_tx *tx, uint64_t *word)
 {
     struct belt_mpmc q = of_tx(tx);
     uint64_t p = tx->next;
@@ -107,7 +108,8 @@ static bool clear(struct belt_rx *rx, const struct belt_mpmc *q, uint64_t ticket
 {
     uint32_t n = most_at(q, ticket, belt_mpmc_run_of(word));
     uint64_t clearing = belt_mpmc_word(ticket, rx->me, n, BELT_MPMC_CLEARING);
-    if (!belt_cas(belt_mpmc_at(q, ticket), &word, clearing))
+    /* Relaxed: as in belt_mpmc_own(). */
+    if (!belt_cas_relaxed(belt_mpmc_at(q, ticket), &word, clearing))
         return false;
     belt_mpmc_pass_run(q, ticket + q->mask + 1, n, BELT_MPMC_FREE);
     belt_bell_ring(&rx->ring->writers_bell);
@@ -166,9 +168,76 @@ static bool seek_filled(struct belt_rx *rx, uint64_t *word, bool only_look)
     return false;
 }
 
+/* ---- lingering -------------------------------------------------------------------
+ *
+ * An end that has caught up with its peers would from then on work in the very lines
+ * that they work in. In a flow it waits until they are a stretch ahead. */
+
+/* Is the slot in that state for this ticket, or beyond it? */
+static bool is_past(const struct belt_mpmc *q, uint64_t ticket, enum belt_mpmc_state state)
+{
+    /* Relaxed: a guess how far they are; whoever takes a slot looks at it (M1). */
+    uint64_t w = belt_load_relaxed(belt_mpmc_at(q, ticket));
+    int64_t ahead = belt_mpmc_ahead(w, ticket);
+    return ahead > 0 || (ahead == 0 && belt_mpmc_state_of(w) >= state);
+}
+
+/* Until the slot `far` on is there, while slots keep coming: a sixteenth of the way at
+ * least between two looks, so it ends. */
+static void linger(const struct belt_mpmc *q, struct belt_flow *flow, uint32_t far,
+                   enum belt_mpmc_state state)
+{
+    uint64_t next = flow->seen, step = far / 16 + 1, mark = next + step;
+    for (uint32_t pauses = 0; !is_past(q, next + far, state); pauses++) {
+        if (pauses % BELT_LINGER_IDLE == BELT_LINGER_IDLE - 1) {
+            if (!is_past(q, mark, state)) {
+                flow->stream = 0;
+                return;
+            }
+            while (mark - next < far && is_past(q, mark, state))
+                mark += step;
+        }
+        belt_pause();
+    }
+}
+
+/* After a look in vain at `next`: whether it was worth another one. */
+static bool lingered(const struct belt_mpmc *q, struct belt_flow *flow, uint64_t next, uint32_t far,
+                     enum belt_mpmc_state state)
+{
+    /* What comes back from the dead lies behind us. */
+    bool onward = (int64_t)(next - flow->seen) > 0;
+    belt_flow_count(flow, onward ? next - flow->seen : 0);
+    flow->seen = next;
+    if (far == 0 || !belt_flows(flow))
+        return false;
+    linger(q, flow, far, state);
+    return true;
+}
+
+bool belt_mpmc_seek_free(struct belt_tx *tx, uint64_t *word)
+{
+    struct belt_mpmc q = of_tx(tx);
+    if (seek_free(tx, word))
+        return true;
+    return !tx->closed && !tx->claimed &&
+           lingered(&q, &tx->flow, tx->next, tx->linger, BELT_MPMC_FREE) && seek_free(tx, word);
+}
+
 bool belt_mpmc_seek_filled(struct belt_rx *rx, uint64_t *word)
 {
-    return seek_filled(rx, word, false);
+    struct belt_mpmc q = of_rx(rx);
+    if (seek_filled(rx, word, false))
+        return true;
+    return !rx->taken && lingered(&q, &rx->flow, rx->next, rx->linger, BELT_MPMC_FILLED) &&
+           seek_filled(rx, word, false);
+}
+
+/* Never for half of a bulk ring: its slots do not come as fast as linger() expects. */
+static uint32_t linger_for(const struct belt_ring *ring, uint32_t mask, uint32_t slot_size)
+{
+    uint64_t bytes = ((uint64_t)mask + 1) * slot_size;
+    return bytes < BELT_BULK ? belt_linger_for(ring, mask + 1, bytes) : 0;
 }
 
 /* ---- runs ------------------------------------------------------------------------ */
@@ -358,7 +427,7 @@ static bool mpmc_rx_ready(struct belt_rx *rx)
 static bool mpmc_tx_ready(struct belt_tx *tx)
 {
     uint64_t word;
-    return tx->claimed > 0 || belt_mpmc_seek_free(tx, &word);
+    return tx->claimed > 0 || seek_free(tx, &word);
 }
 
 /* ---- set-up ---------------------------------------------------------------------- */
@@ -375,15 +444,19 @@ static void mpmc_format(struct belt_ring *ring, uint64_t start)
 
 static int mpmc_tx_open(struct belt_tx *tx)
 {
-    tx->next = tx->limit = hinted(tx->ring);
+    tx->next = tx->limit = tx->flow.seen = hinted(tx->ring);
+    tx->linger = linger_for(tx->ring, tx->mask, tx->slot_size);
     return 0;
 }
 
 static int mpmc_rx_open(struct belt_rx *rx)
 {
     struct belt_mpmc q = of_rx(rx);
-    rx->reaps = belt_load_acquire(&rx->ring->reaps); /* M3, as in begin_filled() */
+    /* Relaxed: before each walk begin_filled() acquires it. */
+    rx->reaps = belt_load_relaxed(&rx->ring->reaps);
     rx->next = rx->limit = oldest_by_hint(rx->ring, &q);
+    rx->flow.seen = rx->next + q.mask + 1;
+    rx->linger = linger_for(rx->ring, rx->mask, rx->slot_size);
     return 0;
 }
 
@@ -417,12 +490,11 @@ static bool mpmc_ended(const struct belt_rx *rx)
     return true;
 }
 
-/* The slots of a ring that we have not opened: where its kind puts them. */
-static struct belt_mpmc of_ring(const struct belt_ring *ring, uint32_t slots, uint32_t slot_size)
+/* The slots of a ring that we have not opened. `head`: its geometry, checked. */
+static struct belt_mpmc of_ring(const struct belt_ring *ring, const struct belt_ring *head)
 {
-    size_t owners = (sizeof(belt_owner) * BELT_MPMC_OWNERS + BELT_LINES - 1) / BELT_LINES;
-    char *first = (char *)belt_ring_owners(ring) + owners * BELT_LINES;
-    return (struct belt_mpmc){ first, slots - 1, slot_size };
+    char *first = (char *)(uintptr_t)ring + head->head_size;
+    return (struct belt_mpmc){ first, head->slots - 1, head->slot_size };
 }
 
 /* Tickets later than `base`, which is one of the ring's (modulo 2^47, as the words). */
@@ -454,8 +526,7 @@ static struct range range_of(const struct belt_mpmc *q, uint64_t base)
 static void mpmc_stat(const struct belt_ring *ring, const struct belt_ring *head,
                       struct belt_ring_stat *out)
 {
-    (void)head; /* told in out already */
-    struct belt_mpmc q = of_ring(ring, out->slots, out->slot_size);
+    struct belt_mpmc q = of_ring(ring, head);
     struct range r = range_of(&q, hinted(ring));
     out->released = r.from;
     out->published = r.to;
@@ -472,7 +543,7 @@ static void mpmc_stat(const struct belt_ring *ring, const struct belt_ring *head
 
 static int mpmc_check(const struct belt_ring *ring)
 {
-    struct belt_mpmc q = of_ring(ring, ring->slots, ring->slot_size);
+    struct belt_mpmc q = of_ring(ring, ring);
     uint64_t base = hinted(ring);
     for (uint64_t at = 0; at <= q.mask; at++) {
         uint64_t w = belt_mpmc_look(belt_mpmc_at(&q, at));

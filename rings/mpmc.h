@@ -1,4 +1,5 @@
-/* The hot part of BELT_MPMC; included by ring.h, which says what it promises.
+/* The hot part of BELT_MPMC, and of BELT_MPMC_CRASH_UNSAFE, whose ends have no role and
+ * put down owner 0; included by ring.h, which says what they promise.
  *
  * Every slot begins with a word: whose turn it is, and how far that is true.
  *
@@ -26,7 +27,7 @@
 #error "include ring.h instead"
 #endif
 
-#define BELT_SEQUENCE_SIZE 8
+#define BELT_SEQUENCE_SIZE 8 /* of the word before the item */
 
 enum belt_mpmc_state {
     BELT_MPMC_FREE = 0,
@@ -159,12 +160,8 @@ static inline void belt_mpmc_hint(struct belt_tx *tx, uint64_t from, uint64_t to
         belt_store_release(&tx->ring->published, to);
 }
 
-#include "mpmc_crash_unsafe.h"
-
 static inline bool belt_mpmc_push(struct belt_tx *tx, const void *item, size_t size)
 {
-    if (tx->way != BELT_WAY_MPMC)
-        return belt_mpmc_crash_unsafe_push(tx, item, size);
     if (tx->closed)
         return false;
     uint64_t *slot = belt_mpmc_slot(tx->first, tx->mask, tx->slot_size, tx->next);
@@ -187,8 +184,6 @@ static inline bool belt_mpmc_push(struct belt_tx *tx, const void *item, size_t s
 
 static inline bool belt_mpmc_pop(struct belt_rx *rx, void *item, size_t size)
 {
-    if (rx->way != BELT_WAY_MPMC)
-        return belt_mpmc_crash_unsafe_pop(rx, item, size);
     uint64_t *slot = belt_mpmc_slot(rx->first, rx->mask, rx->slot_size, rx->next);
     uint64_t word = belt_mpmc_look(slot);
     do {

@@ -97,7 +97,7 @@ int belt_owner_take(belt_owner *words, uint32_t n, belt_owner self)
             uint64_t seen = belt_load_relaxed(&words[i]);
             /* O1, pairs with R6 in belt_role_leave() of rings/ring.c: the last owner's loads
              * and stores of the ring are over. A dead one's are, by the kernel's word. */
-            if (vacant[v](seen) && belt_cas(&words[i], &seen, self))
+            if (vacant[v](seen) && belt_cas_acquire(&words[i], &seen, self))
                 return (int)i;
         }
     return -EBUSY;
@@ -110,9 +110,9 @@ int belt_owner_join(belt_owner *words, uint32_t n, belt_owner self)
             return (int)i;
     for (uint32_t i = 0; i < n; i++) {
         uint64_t seen = 0;
-        /* O4, pairs with P4 in reap() of rings/reap.c: none of the last owner's words is
-         * left. P3, pairs with O3 in find_dead() of rings/reap.c. */
-        if (belt_cas(&words[i], &seen, self) || seen == self)
+        /* Relaxed: what the last owner had in the ring was given away before the word was
+         * cleared, as reap() of rings/reap.c tells, and slots are seen by M1. */
+        if (belt_cas_relaxed(&words[i], &seen, self) || seen == self)
             return (int)i;
     }
     return -EBUSY;

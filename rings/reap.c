@@ -22,7 +22,7 @@ uint32_t belt_mpmc_put_back(const struct belt_mpmc *q, uint64_t ticket, uint32_t
 void belt_mpmc_returned(struct belt_ring *ring)
 {
     /* N3, pairs with M3 in begin_filled() of rings/mpmc.c: the words of what came back. */
-    belt_fetch_add(&ring->reaps, 1);
+    belt_fetch_add_release(&ring->reaps, 1);
     belt_bell_ring(&ring->readers_bell);
 }
 
@@ -34,8 +34,10 @@ static int reaper_enter(struct belt_ring *ring, belt_owner self)
     uint64_t holder = belt_load_relaxed(&ring->reaper);
     if (holder != 0 && belt_owner_alive(holder))
         return -EBUSY;
-    /* O2, pairs with P2 in reaper_leave(): what the last one did to the words. */
-    return belt_cas(&ring->reaper, &holder, self) ? 0 : -EBUSY;
+    /* O2, pairs with P2 in reaper_leave(): what the last one did to the words. Without it
+     * we could find the same dead once more, with what they held then, and give away
+     * what others use by now. A dead reaper's is there by the kernel's word. */
+    return belt_cas_acquire(&ring->reaper, &holder, self) ? 0 : -EBUSY;
 }
 
 static void reaper_leave(struct belt_ring *ring)
@@ -55,8 +57,9 @@ static void find_dead(struct dead *dead, const belt_owner *words)
 {
     dead->count = 0;
     for (uint32_t i = 0; i < BELT_MPMC_OWNERS; i++) {
-        /* O3, pairs with P3 in belt_owner_join(): a word names its process for good. */
-        belt_owner owner = belt_load_acquire(&words[i]);
+        /* Relaxed: a name to ask the kernel about, and with its word comes all that the
+         * dead did. A word goes from one to the next only by a reaper's hand. */
+        belt_owner owner = belt_load_relaxed(&words[i]);
         bool died = owner != 0 && !belt_owner_alive(owner);
         dead->owners[i] = died ? owner : 0;
         dead->count += died;
@@ -105,9 +108,9 @@ static void reap(struct belt_ring *ring, const struct belt_mpmc *q, struct belt_
     belt_mpmc_returned(ring);
     for (uint32_t i = 0; i < BELT_MPMC_OWNERS; i++)
         if (dead.owners[i])
-            /* P4, pairs with O4 in belt_owner_join(): none of the last owner's words
-             * is left when the next one makes its own. */
-            belt_cas(&words[i], &dead.owners[i], 0);
+            /* Relaxed: our looks at the slots are over, M1 lets nothing overtake them. Whoever
+             * gets the word writes its number into slots only because it got it. */
+            belt_cas_relaxed(&words[i], &dead.owners[i], 0);
     out->processes = dead.count;
 }
 

@@ -198,7 +198,7 @@ size_t belt_ring_footprint(const struct belt_ring_conf *conf)
 
 static const struct belt_kind_ops *const ops_by_way[] = {
     [BELT_WAY_SPANS] = &belt_spans_ops, [BELT_WAY_INBAND] = &belt_inband_ops,
-    [BELT_WAY_MPMC] = &belt_mpmc_ops,   [BELT_WAY_MPMC_CRASH_UNSAFE] = &belt_mpmc_crash_unsafe_ops,
+    [BELT_WAY_MPMC] = &belt_mpmc_ops,   [BELT_WAY_MPMC_CRASH_UNSAFE] = &belt_mpmc_ops,
     [BELT_WAY_LOSSY] = &belt_lossy_ops, [BELT_WAY_SHARDED] = &belt_sharded_ops,
 };
 
@@ -342,7 +342,7 @@ void belt_role_leave(struct belt_ring *ring, enum belt_way way, uint32_t role, b
     if (self && way != BELT_WAY_MPMC)
         /* R6, pairs with O1 in belt_owner_take(): our loads and stores of the ring are
          * over before the next owner's begin, as if one thread had done both. */
-        belt_cas(belt_ring_owners(ring) + role, &mine, BELT_OWNER_LEFT);
+        belt_cas_release(belt_ring_owners(ring) + role, &mine, BELT_OWNER_LEFT);
 }
 
 /* Sleepers rely on membarrier to reach every process that has the ring open. */

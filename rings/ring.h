@@ -56,7 +56,7 @@ extern "C" {
 enum belt_kind {
     BELT_SPSC = 0,
     BELT_MPMC,
-    BELT_MPMC_CRASH_UNSAFE, /* faster; only among threads that live and die together */
+    BELT_MPMC_CRASH_UNSAFE, /* takes no roles; only among threads that live and die together */
     BELT_SHARDED,           /* an SPSC ring per pair of writer and reader */
     BELT_BROADCAST,         /* the slowest reader holds the writer back */
     BELT_LOSSY              /* nobody does: who is lapped is told what it missed */

@@ -89,9 +89,11 @@ void belt_sleep_prepare(struct belt_sleep *sleep)
     belt_store_relaxed32(&sleep->asleep, word | BELT_ASLEEP);
     /* S1, pairs with W1 in belt_wake() or with W2 in belt_wake_slow(): orders
      * the word before our second look, and each waker's publishing store before
-     * its load of the word. Without it each side could miss the other. */
-    belt_fence_seq();
-    if (!(word & BELT_FENCED))
+     * its load of the word. Without it each side could miss the other. A
+     * membarrier is a full barrier for its caller, too. */
+    if (word & BELT_FENCED)
+        belt_fence_seq();
+    else
         membarrier(scope_command(sleep->scope));
 }
 

@@ -23,6 +23,16 @@ static void reader_joins(const struct model_scenario *s, unsigned me)
         MODEL_UNTIL(scene_take(s, end) || (ended = belt_rx_ended(&end->rx)));
 }
 
+/* Left before it began; joins, takes an item or finds the end, and leaves again. */
+static void reader_visits(const struct model_scenario *s, unsigned me)
+{
+    struct scene_end *end = &scene->end[me];
+    int rc = belt_rx_open(&end->rx, scene->mem);
+    MODEL_CHECK(rc == 0, "the place that was left cannot be opened: %d", rc);
+    MODEL_UNTIL(scene_take(s, end) || belt_rx_ended(&end->rx));
+    belt_rx_leave(&end->rx);
+}
+
 /* The last reader's place has been left. */
 static void setup_left(const struct model_scenario *s)
 {
@@ -46,6 +56,20 @@ static void reader_succeeds(const struct model_scenario *s, unsigned me)
         reader_joins(s, me);
 }
 
+/* Goes on where a dead writer stopped. */
+static void writer_succeeds(const struct model_scenario *s, unsigned me)
+{
+    struct scene_end *end = &scene->end[me];
+    enum model_fate fate;
+    MODEL_UNTIL((fate = model_fate_of(0)) != MODEL_RUNS);
+    if (fate != MODEL_DIED)
+        return;
+    int rc = belt_tx_open(&end->tx, scene->mem);
+    MODEL_CHECK(rc == 0, "the dead writer's role is not to be had: %d", rc);
+    end->sent = (uint32_t)end->tx.next;
+    scene_write_from(s, end, 0);
+}
+
 /* Each reader's items are in order and without gaps; thread 1 got all of them. */
 static void check_parts(const struct model_scenario *s)
 {
@@ -57,6 +81,12 @@ static void check_parts(const struct model_scenario *s)
                     "reader 1 got %u items from %u on", n, first);
         MODEL_CHECK(r == 1 || n == 0 || first + n == items, "reader %u ended at %u", r, first + n);
     }
+}
+
+static void check_visit(const struct model_scenario *s)
+{
+    scene_check_ring();
+    MODEL_CHECK(scene->end[0].sent == (uint32_t)s->p[P_ITEMS], "the writer stopped");
 }
 
 static void check_succession(const struct model_scenario *s)
@@ -101,6 +131,7 @@ static void setup_lossy(const struct model_scenario *s)
     scene->ring = scene->mem.base;
     int rc = belt_ring_format(scene->mem, &conf);
     rc = rc ? rc : belt_tx_open(&scene->end[0].tx, scene->mem);
+    model_be(1);
     rc = rc ? rc : belt_rx_open(&scene->end[1].rx, scene->mem);
     MODEL_CHECK(rc == 0, "the ring cannot be made: %d", rc);
     model_name(&scene->ring->published, 8, 1, "published");
@@ -113,7 +144,8 @@ static void lossy_writer(const struct model_scenario *s, unsigned me)
     struct scene_end *end = &scene->end[me];
     bool spans = s->p[P_HOW] & SCENE_SPANS;
     uint32_t batch = (uint32_t)s->p[P_BATCH];
-    for (uint32_t i = 0; i < (uint32_t)s->p[P_ITEMS]; i += batch) {
+    /* Ticket by ticket, so that a successor goes on with the next. */
+    for (uint64_t i = end->tx.next; i < (uint64_t)s->p[P_ITEMS] && !end->tx.closed; i += batch) {
         struct pair items[4];
         for (uint32_t k = 0; k < batch; k++)
             items[k] = (struct pair){ i + k + 1, i + k + 1 };
@@ -130,6 +162,17 @@ static void lossy_writer(const struct model_scenario *s, unsigned me)
         belt_publish(&end->tx, batch);
     }
     belt_close(&end->tx);
+}
+
+static void lossy_writer_succeeds(const struct model_scenario *s, unsigned me)
+{
+    enum model_fate fate;
+    MODEL_UNTIL((fate = model_fate_of(0)) != MODEL_RUNS);
+    if (fate != MODEL_DIED)
+        return;
+    int rc = belt_tx_open(&scene->end[me].tx, scene->mem);
+    MODEL_CHECK(rc == 0, "the dead writer's role is not to be had: %d", rc);
+    lossy_writer(s, me);
 }
 
 static void lossy_got(struct scene_end *end, struct pair item)
@@ -213,16 +256,25 @@ static const struct model_scenario scenarios[] = {
     { BROADCAST("broadcast.follows", "2 slots, 3 items, one leaves after 1, one joins", 2, 1, 3,
                 SCENE_CLOSE | SCENE_ROLES, 1, 1),
       .thread = { scene_writer, reader_leaves, reader_follows }, .check = check_parts },
+    { BROADCAST("broadcast.visits", "2 slots, 4 items, one joins, takes 1, leaves", 2, 1, 4,
+                SCENE_CLOSE | SCENE_ROLES, 1, 1),
+      .thread = { scene_writer, reader_visits }, .setup = setup_left, .check = check_visit,
+      .quick = true },
     { BROADCAST("broadcast.reader.dies", "2 slots, 3 items, a successor", 2, 1, 3,
                 SCENE_CLOSE | SCENE_ROLES | SCENE_PEEK, 1, 0),
       .thread = { scene_writer, scene_reader, reader_succeeds }, .mortal = 2,
       .check = check_succession },
+    { BROADCAST("broadcast.writer.dies", "2 slots, 4 items, push; a successor", 2, 1, 4,
+                SCENE_ROLES, 1, 0),
+      .thread = { scene_writer, scene_reader, writer_succeeds }, .mortal = 1 },
     { BROADCAST("broadcast.joiner.dies", "2 slots, 4 items, it joins and dies, a successor", 2, 1,
                 4, SCENE_CLOSE | SCENE_ROLES, 1, 0),
       .thread = { scene_writer, reader_joins, reader_succeeds }, .setup = setup_left, .mortal = 2,
       .check = check_joiner },
     { LOSSY("lossy", "2 slots, 4 items of 2 words, push, pop", 2, 4, 0, 1), .quick = true },
     { LOSSY("lossy.many", "2 slots, 4 items, push_n 2, pop_n 2", 2, 4, 0, 2) },
+    { LOSSY("lossy.writer.dies", "2 slots, 3 items, push; a successor", 2, 3, 0, 1),
+      .thread = { lossy_writer, lossy_reader, lossy_writer_succeeds }, .mortal = 1 },
     { LOSSY("lossy.spans", "2 slots, 4 items, claim, peek", 2, 4, SCENE_SPANS, 1) },
     { LOSSY("lossy.four", "4 slots, 6 items, push_n 2, pop_n 2", 4, 6, 0, 2) },
 };

@@ -379,8 +379,10 @@ static void prepare(const struct model_scenario *scenario, const struct model_op
     memory_clear();
     count_from_zero(result);
     fibers.over = false;
-    if (_setjmp(fibers.loop) == 0)
+    if (_setjmp(fibers.loop) == 0) {
+        system_clear();
         scenario->setup(scenario);
+    }
     memory_keep();
     make_fibers();
     x.replay = NULL;

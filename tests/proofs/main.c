@@ -28,7 +28,8 @@ static const char usage[] =
 enum {
     SCENARIOS = 160,
     MUTANTS = 512,
-    MUTANT_SECONDS = 20 /* for one scenario; what is noticed is noticed much sooner */
+    MUTANT_SECONDS = 10, /* for one scenario; what is noticed is noticed much sooner */
+    MUTANT_MOST = 40     /* for all of them, before the last one */
 };
 
 struct mutant {
@@ -43,7 +44,7 @@ struct shared {
     struct {
         int killer; /* the scenario's number; -1: survived */
         double seconds;
-        char why[128], choices[MODEL_CHOICES];
+        char why[128];
     } mutants[MUTANTS];
 };
 
@@ -66,10 +67,11 @@ static const struct {
     unsigned bit;
 } orders[] = { { "acquire", 1 }, { "release", 2 }, { "failed", 4 }, { "ordered", 8 } };
 
+/* Of CPU: this process's. */
 static double now(void)
 {
     struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
+    clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &t);
     return (double)t.tv_sec + (double)t.tv_nsec * 1e-9;
 }
 
@@ -201,14 +203,16 @@ static bool run_scenarios(void)
            "seconds");
     bool ok = run_jobs(scenarios_used, explore, print_scenario);
     uint64_t executions = 0;
+    double seconds = 0;
     unsigned failed = 0;
     for (unsigned i = 0; i < scenarios_used; i++) {
         const struct model_result *r = &shared->results[i];
         executions += r->executions;
+        seconds += r->seconds;
         failed += r->failed || (r->unfinished && !asked.seconds);
     }
-    printf("%u scenarios, %llu executions, %u failed\n", scenarios_used,
-           (unsigned long long)executions, failed);
+    printf("%u scenarios, %llu executions, %u failed; %.0f s of CPU\n", scenarios_used,
+           (unsigned long long)executions, failed, seconds);
     return ok && failed == 0;
 }
 
@@ -234,15 +238,25 @@ static bool reaches(unsigned scenario, unsigned site)
     return shared->results[scenario].reached[site / 8] >> site % 8 & 1;
 }
 
+static bool is_of_model(const struct model_site *site)
+{
+    return strstr(site->file, "tests/") != NULL;
+}
+
+static bool is_reached(unsigned site)
+{
+    for (unsigned s = 0; s < scenarios_used; s++)
+        if (!suite_of[s]->no_mutants && reaches(s, site))
+            return true;
+    return false;
+}
+
 static void list_mutants(void)
 {
     const struct model_site *sites;
     unsigned count = model_sites(&sites);
-    for (unsigned i = 0; i < count && i < MODEL_SITES; i++) {
-        bool reached = false;
-        for (unsigned s = 0; s < scenarios_used; s++)
-            reached = reached || (reaches(s, i) && !suite_of[s]->no_mutants);
-        if (!reached || sites[i].same != i || strstr(sites[i].file, "tests/"))
+    for (unsigned i = 0; i < count; i++) {
+        if (sites[i].same != i || is_of_model(&sites[i]) || !is_reached(i))
             continue;
         for (unsigned o = 0; o < sizeof orders / sizeof orders[0]; o++)
             if (sites[i].order & orders[o].bit && mutants_used < MUTANTS)
@@ -250,28 +264,80 @@ static void list_mutants(void)
     }
 }
 
-/* First a second of each, then what takes longer. Those that fail anyway tell nothing. */
+/* Orders that no scenario comes by: nothing is known of them. */
+static unsigned print_unreached(void)
+{
+    const struct model_site *sites;
+    unsigned count = model_sites(&sites), unreached = 0;
+    for (unsigned i = 0; i < count; i++) {
+        if (sites[i].same != i || is_of_model(&sites[i]) || !sites[i].order || is_reached(i))
+            continue;
+        printf("%s:%u (%s) is in no scenario\n", model_short_path(sites[i].file), sites[i].line,
+               sites[i].name);
+        unreached++;
+    }
+    return unreached;
+}
+
+/* How many orders of the same file it has noticed so far. */
+static unsigned kills(unsigned scenario, unsigned site)
+{
+    const struct model_site *sites;
+    unsigned n = 0;
+    model_sites(&sites);
+    for (unsigned i = 0; i < mutants_used; i++)
+        n += atomic_load(&shared->done[i]) && shared->mutants[i].killer == (int)scenario &&
+             !strcmp(sites[mutants[i].site].file, sites[site].file);
+    return n;
+}
+
+static bool is_sooner(unsigned a, unsigned b, unsigned site)
+{
+    unsigned of_a = kills(a, site), of_b = kills(b, site);
+    return of_a != of_b ? of_a > of_b : shared->results[a].seconds < shared->results[b].seconds;
+}
+
+/* Scenarios that come by a site, best first: those that noticed others of its file, then
+ * the small ones. Those that fail anyway tell nothing. */
+static unsigned candidates(unsigned site, unsigned list[SCENARIOS])
+{
+    unsigned n = 0;
+    for (unsigned s = 0; s < scenarios_used; s++) {
+        if (suite_of[s]->no_mutants || !reaches(s, site) || shared->results[s].failed)
+            continue;
+        unsigned at = n++;
+        for (; at > 0 && is_sooner(s, list[at - 1], site); at--)
+            list[at] = list[at - 1];
+        list[at] = s;
+    }
+    return n;
+}
+
+static bool notices(unsigned scenario, unsigned mutant, double seconds)
+{
+    static struct model_result r;
+    struct model_options options = options_now();
+    options.taken[mutants[mutant].site] |= (uint8_t)mutants[mutant].taken;
+    options.seconds = seconds;
+    model_explore(scenarios[scenario], &options, &r);
+    if (!r.failed)
+        return false;
+    shared->mutants[mutant].killer = (int)scenario;
+    snprintf(shared->mutants[mutant].why, sizeof shared->mutants[mutant].why, "%.127s", r.why);
+    return true;
+}
+
+/* First a second of each, then more of what takes longer. */
 static void mutate(unsigned i)
 {
-    double from = now();
+    double from = now(), most = asked.seconds > 0 ? asked.seconds : MUTANT_SECONDS;
+    unsigned list[SCENARIOS], n = candidates(mutants[i].site, list);
+    bool noticed = false;
     shared->mutants[i].killer = -1;
-    for (int round = 0; round < 2 && shared->mutants[i].killer < 0; round++)
-        for (unsigned s = 0; s < scenarios_used && shared->mutants[i].killer < 0; s++) {
-            bool small = shared->results[s].seconds < 0.7;
-            if (suite_of[s]->no_mutants || !reaches(s, mutants[i].site) ||
-                shared->results[s].failed || (round && small))
-                continue;
-            struct model_options options = options_now();
-            options.taken[mutants[i].site] |= (uint8_t)mutants[i].taken;
-            options.seconds = !round ? 1 : asked.seconds > 0 ? asked.seconds : MUTANT_SECONDS;
-            static struct model_result r;
-            model_explore(scenarios[s], &options, &r);
-            if (!r.failed)
-                continue;
-            shared->mutants[i].killer = (int)s;
-            snprintf(shared->mutants[i].why, sizeof shared->mutants[i].why, "%.127s", r.why);
-            memcpy(shared->mutants[i].choices, r.choices, sizeof r.choices);
-        }
+    for (unsigned k = 0; k < n && !noticed; k++)
+        noticed = notices(list[k], i, 1);
+    for (unsigned k = 0; k < n && !noticed && now() - from < MUTANT_MOST; k++)
+        noticed = shared->results[list[k]].seconds > 0.7 && notices(list[k], i, most);
     shared->mutants[i].seconds = now() - from;
 }
 
@@ -288,12 +354,15 @@ static bool run_mutants(void)
     list_mutants();
     printf("\n%-52s %-24s %8s\n", "weakened", "noticed by", "seconds");
     bool ok = run_jobs(mutants_used, mutate, print_mutant);
-    unsigned survived = 0;
-    for (unsigned i = 0; i < mutants_used; i++)
+    unsigned survived = 0, unreached = asked.only ? 0 : print_unreached();
+    double seconds = 0;
+    for (unsigned i = 0; i < mutants_used; i++) {
         survived += shared->mutants[i].killer < 0;
-    printf("%u orders weakened, %u noticed, %u survived\n", mutants_used, mutants_used - survived,
-           survived);
-    return ok && survived == 0;
+        seconds += shared->mutants[i].seconds;
+    }
+    printf("%u orders weakened, %u noticed, %u survived, %u in no scenario; %.0f s of CPU\n",
+           mutants_used, mutants_used - survived, survived, unreached, seconds);
+    return ok && survived + unreached == 0;
 }
 
 /* ---- options --------------------------------------------------------------------- */

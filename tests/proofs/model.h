@@ -73,6 +73,8 @@ enum model_fate model_fate_of(unsigned thread);
 /* In check(): how it ended. */
 enum model_fate model_end_of(unsigned thread);
 unsigned model_self(void);
+/* Whether epoll would say that this thread's eventfd or socket has something. */
+bool model_readable(void);
 /* In setup(): whose process opens what is opened next. */
 void model_be(unsigned thread);
 

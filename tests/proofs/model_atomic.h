@@ -12,6 +12,10 @@
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/eventfd.h>
+#include <sys/random.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
 #include <sys/types.h>
 #include <time.h>
 #include <unistd.h>
@@ -76,6 +80,7 @@ enum { MODEL_ACQ_REL = MODEL_ACQUIRE | MODEL_RELEASE };
     (void)MODEL_STEP(MODEL_STORE, MODEL_RELEASE, "store", at, 8, v, NULL)
 #define belt_fetch_add(at, v) MODEL_STEP(MODEL_ADD, MODEL_ACQ_REL, "add", at, 8, v, NULL)
 #define belt_fetch_add_relaxed(at, v) MODEL_STEP(MODEL_ADD, 0, "add", at, 8, v, NULL)
+#define belt_fetch_add_release(at, v) MODEL_STEP(MODEL_ADD, MODEL_RELEASE, "add", at, 8, v, NULL)
 #define belt_fetch_or(at, v) MODEL_STEP(MODEL_OR, MODEL_ACQ_REL, "or", at, 8, v, NULL)
 #define belt_fetch_and(at, v) MODEL_STEP(MODEL_AND, MODEL_ACQ_REL, "and", at, 8, v, NULL)
 #define belt_exchange(at, v) MODEL_STEP(MODEL_EXCHANGE, MODEL_ACQ_REL, "exchange", at, 8, v, NULL)
@@ -91,6 +96,13 @@ enum { MODEL_ACQ_REL = MODEL_ACQUIRE | MODEL_RELEASE };
     (void)MODEL_STEP(MODEL_STORE, MODEL_RELEASE, "store", at, 4, v, NULL)
 #define belt_fetch_add32(at, v)                                                                    \
     model_32(MODEL_STEP(MODEL_ADD, MODEL_ACQ_REL, "add", at, 4, v, NULL))
+#define belt_fetch_add_relaxed32(at, v) model_32(MODEL_STEP(MODEL_ADD, 0, "add", at, 4, v, NULL))
+#define belt_fetch_add_release32(at, v)                                                            \
+    model_32(MODEL_STEP(MODEL_ADD, MODEL_RELEASE, "add", at, 4, v, NULL))
+#define belt_fetch_or_release32(at, v)                                                             \
+    model_32(MODEL_STEP(MODEL_OR, MODEL_RELEASE, "or", at, 4, v, NULL))
+#define belt_exchange_acquire32(at, v)                                                             \
+    model_32(MODEL_STEP(MODEL_EXCHANGE, MODEL_ACQUIRE, "exchange", at, 4, v, NULL))
 #define belt_fetch_or32(at, v) model_32(MODEL_STEP(MODEL_OR, MODEL_ACQ_REL, "or", at, 4, v, NULL))
 #define belt_fetch_and32(at, v)                                                                    \
     model_32(MODEL_STEP(MODEL_AND, MODEL_ACQ_REL, "and", at, 4, v, NULL))
@@ -103,11 +115,9 @@ enum { MODEL_ACQ_REL = MODEL_ACQUIRE | MODEL_RELEASE };
 #define MODEL_CAS_AS(order, at, width, expected, v)                                                \
     model_bool(MODEL_STEP(MODEL_CAS, order, "cas", at, width, v, expected))
 #define belt_cas_relaxed(at, expected, v) MODEL_CAS_AS(0, at, 8, expected, v)
-#define belt_cas_acquire(at, expected, v)                                                          \
-    MODEL_CAS_AS(MODEL_ACQUIRE | MODEL_ACQUIRE_FAILED, at, 8, expected, v)
+#define belt_cas_acquire(at, expected, v) MODEL_CAS_AS(MODEL_ACQUIRE, at, 8, expected, v)
 #define belt_cas_release(at, expected, v) MODEL_CAS_AS(MODEL_RELEASE, at, 8, expected, v)
 #define belt_cas_relaxed32(at, expected, v) MODEL_CAS_AS(0, at, 4, expected, v)
-#define belt_fetch_add_relaxed32(at, v) model_32(MODEL_STEP(MODEL_ADD, 0, "add", at, 4, v, NULL))
 
 #define belt_data_store model_data_store
 #define belt_data_load model_data_load
@@ -121,13 +131,17 @@ enum { MODEL_ACQ_REL = MODEL_ACQUIRE | MODEL_RELEASE };
 
 /* futex and membarrier become steps; anything else is refused. */
 long model_syscall(const struct model_site *site, long number, ...);
-#define syscall(...)                                                                               \
+#define syscall(number, ...)                                                                       \
     ({                                                                                             \
         static struct model_site model_here                                                        \
-            __attribute__((section("model_sites"), used, aligned(8))) = {                          \
-                __FILE__, "membarrier", __LINE__, MODEL_MEMBARRIER, MODEL_ORDERED, 0               \
-            };                                                                                     \
-        model_syscall(&model_here, __VA_ARGS__);                                                   \
+            __attribute__((section("model_sites"), used,                                           \
+                           aligned(8))) = { __FILE__,                                              \
+                                            "membarrier",                                          \
+                                            __LINE__,                                              \
+                                            MODEL_MEMBARRIER,                                      \
+                                            (number) == SYS_membarrier ? MODEL_ORDERED : 0,        \
+                                            0 };                                                   \
+        model_syscall(&model_here, number, __VA_ARGS__);                                           \
     })
 
 /* Memory that is as it was at the start of every execution. */
@@ -144,6 +158,17 @@ int model_close(int fd);
 int model_poll(struct pollfd *fds, unsigned long count, int timeout);
 int model_clock_gettime(int clock, struct timespec *out);
 
+/* A thread has one mailbox, which is its eventfd and its socket: what is sent or
+ * written there is counted. What the kernel does with it is in one order for all. */
+int model_eventfd(unsigned count, int flags);
+ssize_t model_write(int fd, const void *from, size_t size);
+int model_socket(int domain, int type, int protocol);
+int model_bind(int fd, const struct sockaddr *address, socklen_t length);
+ssize_t model_sendto(int fd, const void *from, size_t size, int flags,
+                     const struct sockaddr *address, socklen_t length);
+ssize_t model_recv(int fd, void *to, size_t size, int flags);
+ssize_t model_getrandom(void *to, size_t size, unsigned flags);
+
 #ifndef MODEL_ITSELF
 #define calloc model_calloc
 #define free model_free
@@ -153,6 +178,13 @@ int model_clock_gettime(int clock, struct timespec *out);
 #define close model_close
 #define poll model_poll
 #define clock_gettime model_clock_gettime
+#define eventfd model_eventfd
+#define write model_write
+#define socket model_socket
+#define bind model_bind
+#define sendto model_sendto
+#define recv model_recv
+#define getrandom model_getrandom
 #endif
 
 #endif

@@ -153,6 +153,10 @@ _Noreturn void give_up(enum end end);
 
 void explore_wake(unsigned place);
 
+/* ---- system.c -------------------------------------------------------------------- */
+
+void system_clear(void); /* a new scenario, whose memory is cleared */
+
 /* ---- trace.c --------------------------------------------------------------------- */
 
 void trace_clear(void);

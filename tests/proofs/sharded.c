@@ -31,7 +31,7 @@ static const struct model_scenario scenarios[] = {
     { SHARDED("sharded.end", "2 slots, 2 writers, 1 reader, 2 items each, closed", 0, 2, 2, 1, 2,
               SCENE_CLOSE, 1, 0),
       TWO_ONE },
-    { SHARDED("sharded.inband", "2 lines of 2, 2 writers, 1 reader, 3 items each", SCENE_INBAND, 4,
+    { SHARDED("sharded.inband", "2 lines of 2, 2 writers, 1 reader, 3 items each", SCENE_INBAND, 2,
               2, 1, 3, SCENE_BIG, 1, 0),
       TWO_ONE },
     { SHARDED("sharded.two.two", "2 slots, 2 writers, 2 readers, 1 item each, closed", 0, 2, 2, 2,

@@ -89,8 +89,8 @@ enum { ITEM = 56, BULK_ITEM = 128 };
 
 static void each_ring(uint64_t (*test)(void))
 {
-    static const int kinds[] = { 0, 1, 6 }; /* spans, in-band, broadcast */
-    for (int i = 0; i < 3; i++)
+    static const int kinds[] = { 0, 1, 2, 6 }; /* spans, in-band, MPMC, broadcast */
+    for (int i = 0; i < 4; i++)
         for (int k = 0; k < 3; k++) {
             const struct shape *s = &shapes[kinds[i]];
             uint32_t size = k == 2 && s->biggest > ITEM ? BULK_ITEM : ITEM;
