@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "core/aggregate_priv.h"
+#include "core/build_priv.h"
 #include "core/run_priv.h"
 #include "core/worker_priv.h"
 #include "numa/pin.h"
@@ -23,10 +24,9 @@
 #define FUSED_FRAMES 2
 #define LINK_FRAMES 64
 #define LINK_SLABS 6 /* more slabs for a source that feeds other lanes */
-#define RESULT_SLOTS 4
-#define JOINS 4096 /* 128 K messages of two children unsettled per processor, 3 MiB */
+#define JOINS 4096   /* 128 K messages of two children unsettled per processor, 3 MiB */
 
-static void *carve(struct belt_engine_run *run, uint64_t size, uint64_t align)
+void *belt_carve(struct belt_engine_run *run, uint64_t size, uint64_t align)
 {
     run->carved = (run->carved + align - 1) / align * align;
     char *at = run->region.base ? (char *)run->region.base + run->carved : NULL;
@@ -36,13 +36,13 @@ static void *carve(struct belt_engine_run *run, uint64_t size, uint64_t align)
 
 /* Lanes and workers have their roles from us, who also know when one died; what
  * a turn commits are cursors; and a lane with other work does not linger. */
-static struct belt_mem carve_ring(struct belt_engine_run *run, struct belt_ring_conf conf)
+struct belt_mem belt_carve_ring(struct belt_engine_run *run, struct belt_ring_conf conf)
 {
     conf.size = sizeof conf;
     conf.body = BELT_BODY_SPANS;
     conf.flags = BELT_NO_ROLES | BELT_NO_LINGER;
     size_t size = belt_ring_footprint(&conf);
-    struct belt_mem mem = belt_mem_of(carve(run, size, 4096), size);
+    struct belt_mem mem = belt_mem_of(belt_carve(run, size, 4096), size);
     int rc = mem.base ? belt_ring_format(mem, &conf) : 0;
     assert(rc == 0); /* sizes are ours */
     (void)rc;
@@ -54,15 +54,10 @@ static struct belt_lane *lane_of(struct belt_engine_run *run, uint32_t stage, ui
     return &run->lanes[belt_place_lane_of(run->plan->place, stage, instance)];
 }
 
-static struct belt_lane *other_lane(const struct belt_stage *from, const struct belt_stage *to)
-{
-    return from->lane == to->lane ? NULL : to->lane;
-}
-
 /* Frames that only one thread touches need not queue. */
 static bool is_fused(const struct belt_engine_run *run, bool same_lane)
 {
-    return same_lane && run->sources_used == run->chains_used && !run->zygote;
+    return same_lane && run->sources_used == run->heads_used && !run->chains[0].worker;
 }
 
 /* ---- source to processor ---------------------------------------------------- */
@@ -74,12 +69,12 @@ static void link_ring(struct belt_engine_run *run, struct belt_source_stage *s, 
     struct belt_ring_conf conf = { .kind = BELT_SPSC,
                                    .item_size = sizeof(struct belt_input_frame),
                                    .items = fused ? FUSED_FRAMES : LINK_FRAMES };
-    struct belt_mem mem = carve_ring(run, conf);
+    struct belt_mem mem = belt_carve_ring(run, conf);
     struct belt_feed *feed = &s->feeds[f];
     struct belt_intake *intake = &chain->intake;
-    feed->readers[0] = other_lane(&s->stage, &chain->stage);
+    feed->readers[0] = belt_other_lane(&s->stage, &chain->stage);
     feed->readers_used = 1;
-    intake->writers[0] = other_lane(&chain->stage, &s->stage);
+    intake->writers[0] = belt_other_lane(&chain->stage, &s->stage);
     if (mem.base) {
         belt_tx_open(&feed->tx, mem);
         belt_rx_open(&intake->rx, mem);
@@ -89,21 +84,21 @@ static void link_ring(struct belt_engine_run *run, struct belt_source_stage *s, 
 static void link_pool(struct belt_engine_run *run)
 {
     struct belt_pool *pool = &run->pool;
-    uint32_t sources = run->sources_used, chains = run->chains_used;
+    uint32_t sources = run->sources_used, chains = run->heads_used;
     pool->each = LINK_FRAMES;
     pool->count = LINK_FRAMES * sources;
-    pool->frames = carve(run, (uint64_t)pool->count * sizeof(struct belt_input_frame), 4096);
+    pool->frames = belt_carve(run, (uint64_t)pool->count * sizeof(struct belt_input_frame), 4096);
     struct belt_ring_conf conf = { .kind = BELT_MPMC_CRASH_UNSAFE,
                                    .item_size = sizeof(uint32_t),
                                    .items = pool->count,
                                    .writers = sources,
                                    .readers = chains };
-    pool->ready = carve_ring(run, conf);
+    pool->ready = belt_carve_ring(run, conf);
     conf.items = pool->each;
     conf.writers = chains;
     conf.readers = 1;
     for (uint32_t s = 0; s < sources; s++)
-        pool->free[s] = carve_ring(run, conf);
+        pool->free[s] = belt_carve_ring(run, conf);
     for (uint32_t s = 0; run->region.base && s < sources; s++) {
         struct belt_feed *feed = &run->sources[s].feeds[0];
         feed->pool = pool;
@@ -112,7 +107,7 @@ static void link_pool(struct belt_engine_run *run)
         belt_rx_open(&feed->free, pool->free[s]);
         feed->readers_used = chains;
         for (uint32_t c = 0; c < chains; c++)
-            feed->readers[c] = other_lane(&run->sources[s].stage, &run->chains[c].stage);
+            feed->readers[c] = belt_other_lane(&run->sources[s].stage, &run->chains[c].stage);
     }
     for (uint32_t c = 0; run->region.base && c < chains; c++) {
         struct belt_intake *intake = &run->chains[c].intake;
@@ -120,7 +115,7 @@ static void link_pool(struct belt_engine_run *run)
         belt_rx_open(&intake->rx, pool->ready);
         for (uint32_t s = 0; s < sources; s++) {
             belt_tx_open(&intake->free[s], pool->free[s]);
-            intake->writers[s] = other_lane(&run->chains[c].stage, &run->sources[s].stage);
+            intake->writers[s] = belt_other_lane(&run->chains[c].stage, &run->sources[s].stage);
         }
     }
 }
@@ -129,11 +124,11 @@ static void link_sources(struct belt_engine_run *run)
 {
     if (run->plan->pooled)
         link_pool(run);
-    else if (run->sources_used == run->chains_used)
+    else if (run->sources_used == run->heads_used)
         for (uint32_t i = 0; i < run->sources_used; i++)
             link_ring(run, &run->sources[i], 0, &run->chains[i]);
     else
-        for (uint32_t c = 0; c < run->chains_used; c++)
+        for (uint32_t c = 0; c < run->heads_used; c++)
             link_ring(run, &run->sources[0], c, &run->chains[c]);
 }
 
@@ -150,30 +145,29 @@ static uint64_t share_of(uint64_t budget, uint32_t edges, uint32_t capacity)
 static void carve_overflow(struct belt_engine_run *run, struct belt_chain_stage *chain,
                            const struct belt_batcher_spec *batcher, struct belt_row_out *out)
 {
-    struct belt_overflow *over = carve(run, sizeof *over, 64);
-    void *staging = carve(run, belt_row_frame_size(out->capacity), 64);
-    uint64_t hold = share_of(batcher->hold, run->chains_used, out->capacity);
-    char *memory = carve(run, hold, 4096);
+    struct belt_overflow *over = belt_carve(run, sizeof *over, 64);
+    void *staging = belt_carve(run, belt_row_frame_size(out->capacity), 64);
+    uint64_t hold = share_of(batcher->hold, run->leafs_used, out->capacity);
+    char *memory = belt_carve(run, hold, 4096);
     if (!over)
         return;
     over->staging = staging;
     over->capacity = out->capacity;
     over->memory = memory;
     over->held.size = hold;
-    over->filed.size = share_of(batcher->spill_size, run->chains_used, out->capacity);
+    over->filed.size = share_of(batcher->spill_size, run->leafs_used, out->capacity);
     over->fd = -1;
     over->stats = &chain->stage.stats;
     out->over = over;
     chain->holds = true;
 }
 
-static void link_rows(struct belt_engine_run *run, struct belt_chain_stage *chain, int o,
-                      uint32_t i)
+static void link_rows(struct belt_engine_run *run, struct belt_chain_stage *chain,
+                      struct belt_outlet *outlet, uint32_t i)
 {
-    struct belt_outlet *outlet = &chain->outlets[o];
-    struct belt_batcher_stage *b = &run->batchers[o][i];
+    struct belt_batcher_stage *b = &run->batchers[outlet->batcher - run->spec->batchers][i];
     struct belt_row_out *out = &outlet->outs[i];
-    struct belt_row_in *in = &b->ins[chain->stage.index];
+    struct belt_row_in *in = &b->ins[outlet->failed ? chain->number : chain->leaf];
     uint32_t slots = ROW_SLOTS;
     out->capacity = ROW_BYTES;
     if (outlet->batcher->memory / 16 > out->capacity)
@@ -192,11 +186,11 @@ static void link_rows(struct belt_engine_run *run, struct belt_chain_stage *chai
     struct belt_ring_conf conf = { .kind = BELT_SPSC,
                                    .items = slots,
                                    .item_size = (uint32_t)belt_row_frame_size(out->capacity) };
-    struct belt_mem mem = carve_ring(run, conf);
+    struct belt_mem mem = belt_carve_ring(run, conf);
     if (belt_batcher_holds(outlet->batcher))
         carve_overflow(run, chain, outlet->batcher, out);
-    out->reader = other_lane(&chain->stage, &b->stage);
-    in->writer = other_lane(&b->stage, &chain->stage);
+    out->reader = belt_other_lane(&chain->stage, &b->stage);
+    in->writer = belt_other_lane(&b->stage, &chain->stage);
     if (mem.base) {
         belt_tx_open(&out->tx, mem);
         belt_rx_open(&in->rx, mem);
@@ -213,10 +207,10 @@ static void link_refused(struct belt_engine_run *run, struct belt_batcher_stage 
                                    .items = FAILED_SLOTS,
                                    .item_size =
                                        (uint32_t)belt_row_frame_size(b->refused.capacity) };
-    struct belt_mem mem = carve_ring(run, conf);
+    struct belt_mem mem = belt_carve_ring(run, conf);
     b->sends_refused = true;
-    b->refused.reader = other_lane(&b->stage, &to->stage);
-    to->ins[in].writer = other_lane(&to->stage, &b->stage);
+    b->refused.reader = belt_other_lane(&b->stage, &to->stage);
+    to->ins[in].writer = belt_other_lane(&to->stage, &b->stage);
     if (mem.base) {
         belt_tx_open(&b->refused.tx, mem);
         belt_rx_open(&to->ins[in].rx, mem);
@@ -236,7 +230,7 @@ static void link_all_refused(struct belt_engine_run *run)
 static void carve_source(struct belt_engine_run *run, struct belt_source_stage *s)
 {
     const struct belt_source_spec *spec = s->spec;
-    bool paired = !run->plan->pooled && run->sources_used == run->chains_used;
+    bool paired = !run->plan->pooled && run->sources_used == run->heads_used;
     bool fused = paired && is_fused(run, s->stage.lane == run->chains[s->stage.index].stage.lane);
     s->in = (struct belt_instance){ .size = sizeof s->in,
                                     .index = s->number,
@@ -248,15 +242,15 @@ static void carve_source(struct belt_engine_run *run, struct belt_source_stage *
     s->in.tickets = belt_ledger_words(spec->window / 64) * 64;
     s->in.slabs = spec->slabs ? spec->slabs + (fused ? 0 : LINK_SLABS) : 0;
     uint64_t arena = (uint64_t)s->in.slabs * s->in.slab;
-    char *memory = carve(run, arena + 2 * 4096, 4096);
+    char *memory = belt_carve(run, arena + 2 * 4096, 4096);
     s->in.arena = memory ? memory + 4096 : NULL;
     uint64_t words = spec->window / 64, room = belt_ledger_words(words);
     s->ledger.words = words;
     s->ledger.mask = room - 1;
-    s->ledger.done = carve(run, room * sizeof(uint64_t), 4096);
-    s->ledger.failed = carve(run, room * sizeof(uint64_t), 4096);
+    s->ledger.done = belt_carve(run, room * sizeof(uint64_t), 4096);
+    s->ledger.failed = belt_carve(run, room * sizeof(uint64_t), 4096);
     if (s->part->ack)
-        s->ledger.owed = carve(run, room * sizeof(uint64_t), 4096);
+        s->ledger.owed = belt_carve(run, room * sizeof(uint64_t), 4096);
     int node = run->plan->place->lanes[s->stage.lane->index].node;
     if (memory)
         belt_bind_memory(run->plan->topology, memory, arena, node);
@@ -265,7 +259,7 @@ static void carve_source(struct belt_engine_run *run, struct belt_source_stage *
 static void carve_retry(struct belt_engine_run *run, struct belt_chain_stage *chain)
 {
     const struct belt_spec *spec = run->spec;
-    char *memory = carve(run, belt_retry_footprint(spec->retry_memory), 4096);
+    char *memory = belt_carve(run, belt_retry_footprint(spec->retry_memory), 4096);
     if (!memory)
         return;
     chain->retry = belt_retry_init(memory, spec->retry_memory, &spec->retry, spec->retry_ordered);
@@ -276,62 +270,49 @@ static void carve_retry(struct belt_engine_run *run, struct belt_chain_stage *ch
 static void carve_holds(struct belt_engine_run *run)
 {
     uint64_t messages = run->spec->hold_messages, memory = run->spec->hold_memory;
-    char *at = carve(run, belt_holds_footprint(messages, memory), 4096);
+    char *at = belt_carve(run, belt_holds_footprint(messages, memory), 4096);
     if (at)
         run->holds = belt_holds_init(at, messages, memory, run);
+}
+
+/* For new texts, and for those of a frame that have to move. */
+static uint32_t room_of(const struct belt_engine_run *run, const struct belt_chain_stage *chain)
+{
+    return run->spec->slab + (1u << 20) + (chain->ins_used ? 2 * chain->shape->capacity : 0);
 }
 
 static void carve_chain(struct belt_engine_run *run, struct belt_chain_stage *chain)
 {
     const struct belt_spec *spec = run->spec;
-    uint32_t room = spec->slab + (1u << 20);
+    uint32_t room = room_of(run, chain);
     size_t size = belt_engine_size(spec->columns_used, room);
-    char *memory = carve(run, size, 4096);
-    chain->failed_spans = carve(run, 3 * BELT_FRAME * sizeof(struct belt_span), 64);
-    chain->failed_places = carve(run, 2 * BELT_FRAME * sizeof(int64_t), 64);
-    chain->tickets = carve(run, BELT_FRAME * sizeof(struct belt_ticket), 64);
-    if (spec->batchers_used > 1) {
+    char *memory = belt_carve(run, size, 4096);
+    chain->failed_spans = belt_carve(run, 3 * BELT_FRAME * sizeof(struct belt_span), 64);
+    chain->failed_places = belt_carve(run, 2 * BELT_FRAME * sizeof(int64_t), 64);
+    chain->tickets = belt_carve(run, BELT_FRAME * sizeof(struct belt_ticket), 64);
+    if (chain->copies > 1 || (spec->batchers_used > 1 && !chain->fanouts_used)) {
         chain->joins.count = JOINS;
-        chain->joins.at = carve(run, JOINS * sizeof(struct belt_join), 4096);
+        chain->joins.at = belt_carve(run, JOINS * sizeof(struct belt_join), 4096);
     }
     int node = run->plan->place->lanes[chain->stage.lane->index].node;
     if (!memory)
         return;
     belt_bind_memory(run->plan->topology, memory, size, node);
-    belt_engine_init(&chain->engine, spec->columns, spec->columns_used, room, spec->steps_used,
-                     memory);
+    chain->engine.targets = (uint32_t)spec->batchers_used;
+    belt_engine_init(&chain->engine, spec->columns, spec->columns_used, room,
+                     chain->processor->steps_used, memory);
 }
 
-static uint64_t offset_in(const struct belt_engine_run *run, const void *at)
+static void link_outlets(struct belt_engine_run *run, struct belt_chain_stage *chain,
+                         const struct belt_batcher_spec *batcher)
 {
-    return run->region.base ? (uint64_t)((const char *)at - (const char *)run->region.base) : 0;
+    for (int o = 0; o < chain->outlets_used; o++)
+        for (uint32_t i = 0; chain->outlets[o].batcher == batcher && i < batcher->instances; i++)
+            link_rows(run, chain, &chain->outlets[o], i);
 }
 
-static void carve_worker(struct belt_engine_run *run, struct belt_chain_stage *chain)
-{
-    struct belt_worker *worker = chain->worker;
-    uint32_t room = run->spec->slab + (1u << 20);
-    struct belt_ring_conf conf = { .kind = BELT_SPSC,
-                                   .items = RESULT_SLOTS,
-                                   .item_size = (uint32_t)belt_result_size(run->spec, room) };
-    struct belt_mem results = carve_ring(run, conf);
-    worker->block = carve(run, sizeof *worker->block, 4096);
-    if (!results.base)
-        return;
-    const struct belt_ring *intake = chain->intake.rx.ring;
-    belt_rx_open(&worker->results, results);
-    worker->map = (struct belt_worker_map){ .index = chain->stage.index,
-                                            .count = run->chains_used,
-                                            .block = offset_in(run, worker->block),
-                                            .intake = offset_in(run, intake),
-                                            .intake_size = intake->footprint,
-                                            .results = offset_in(run, results.base),
-                                            .results_size = results.size,
-                                            .room_size = room };
-    worker->wake_fd = chain->stage.lane->fd;
-}
-
-/* The walk. Failed messages' edges come last: their pages are seldom touched. */
+/* The walk. Links come before the workers that read them; failed messages' edges come
+ * last: their pages are seldom touched. */
 static void lay_out(struct belt_engine_run *run)
 {
     for (uint32_t s = 0; s < run->sources_used; s++)
@@ -343,13 +324,13 @@ static void lay_out(struct belt_engine_run *run)
     if (run->spec->hold_messages)
         carve_holds(run);
     link_sources(run);
+    belt_links_lay_out(run);
     for (uint32_t c = 0; c < run->chains_used; c++)
         if (run->chains[c].worker)
-            carve_worker(run, &run->chains[c]);
+            belt_worker_carve(run, &run->chains[c], room_of(run, &run->chains[c]));
     for (int o = 0; o < run->batchers_used; o++)
         for (uint32_t c = 0; c < run->chains_used; c++)
-            for (uint32_t i = 0; i < run->spec->batchers[o].instances; i++)
-                link_rows(run, &run->chains[c], o, i);
+            link_outlets(run, &run->chains[c], &run->spec->batchers[o]);
     link_all_refused(run);
 }
 
@@ -380,17 +361,17 @@ static bool make_source(struct belt_engine_run *run, uint32_t of, uint32_t numbe
     s->spec = &run->spec->sources[of];
     s->number = number;
     const struct belt_part *part = s->spec->use.part;
-    bool ok = true, paired = run->sources_used == run->chains_used;
+    bool ok = true, paired = run->sources_used == run->heads_used;
     s->part = (const struct belt_source *)(const void *)part;
     s->rate = &run->rates[of];
     s->due = UINT64_MAX;
     s->state = need(calloc(1, part->state_size + 1), &ok);
-    s->feeds_used = paired || run->plan->pooled ? 1 : run->chains_used;
+    s->feeds_used = paired || run->plan->pooled ? 1 : run->heads_used;
     s->feeds = need(calloc(s->feeds_used, sizeof *s->feeds), &ok);
     uint32_t slabs = s->spec->slabs + LINK_SLABS;
     s->slab_frames = need(calloc(slabs, sizeof *s->slab_frames), &ok);
     s->slab_closed = need(calloc(slabs, sizeof *s->slab_closed), &ok);
-    uint32_t readers = run->plan->pooled ? run->chains_used : 1;
+    uint32_t readers = run->plan->pooled ? run->heads_used : 1;
     for (uint32_t f = 0; ok && f < s->feeds_used; f++)
         s->feeds[f].readers = need(calloc(readers, sizeof *s->feeds[f].readers), &ok);
     place_stage(run, &s->stage, &belt_source_kind, of, s->spec->path, number);
@@ -409,28 +390,32 @@ static bool make_outlet(struct belt_engine_run *run, struct belt_outlet *outlet,
     return ok;
 }
 
-static bool make_chain(struct belt_engine_run *run, uint32_t index)
+static bool make_chain(struct belt_engine_run *run, int p, uint32_t index)
 {
     struct belt_chain_stage *chain = &run->chains[index];
     const struct belt_spec *spec = run->spec;
+    const struct belt_processor_spec *processor = &spec->processors[p];
     bool ok = true;
     chain->number = chain->joins.number = index;
     chain->intake.writers = need(calloc(run->sources_used, sizeof(void *)), &ok);
     chain->intake.free = need(calloc(run->sources_used, sizeof(struct belt_tx)), &ok);
-    for (int s = 0; s < spec->steps_used; s++)
-        chain->states[s] = need(calloc(1, spec->steps[s].part->state_size + 1), &ok);
-    if (run->zygote) {
-        chain->worker = need(calloc(1, belt_worker_size(&spec->workers)), &ok);
+    chain->processor = processor;
+    struct belt_chain steps = belt_chain_of(spec, processor);
+    for (int s = 0; s < steps.steps_used; s++)
+        chain->states[s] = need(calloc(1, steps.steps[s].part->state_size + 1), &ok);
+    if (run->zygote && processor->isolation == BELT_ISOLATION_PROCESS) {
+        chain->worker = need(calloc(1, belt_worker_size(&processor->workers)), &ok);
         if (chain->worker)
-            belt_worker_init(chain->worker, run->zygote, &spec->workers);
+            belt_worker_init(chain->worker, run->zygote, &processor->workers);
     }
     chain->engine.chain = chain;
-    chain->outlets_used = run->batchers_used;
     chain->outlets = need(calloc((size_t)run->batchers_used + 1, sizeof *chain->outlets), &ok);
-    for (int o = 0; ok && o < run->batchers_used; o++)
-        ok = make_outlet(run, &chain->outlets[o], o);
-    place_stage(run, &chain->stage, &belt_chain_kind, run->plan->first_processor, "processor",
-                index);
+    for (int o = processor->children ? spec->batchers_used : 0; ok && o < run->batchers_used; o++)
+        ok = make_outlet(run, &chain->outlets[chain->outlets_used++], o);
+    chain->leaf = run->leafs_used;
+    run->leafs_used += !processor->children;
+    place_stage(run, &chain->stage, &belt_chain_kind, run->plan->first_processor + (uint32_t)p,
+                processor->name, index - run->plan->processor_chains[p]);
     return ok;
 }
 
@@ -442,7 +427,7 @@ static bool make_batcher(struct belt_engine_run *run, int o, uint32_t index)
     b->spec = spec;
     b->sink = (const struct belt_sink *)(const void *)spec->sink.part;
     b->state = need(calloc(1, spec->sink.part->state_size + 1), &ok);
-    b->ins_used = run->chains_used;
+    b->ins_used = o == run->spec->failed ? run->chains_used : run->leafs_used;
     b->failed = o == run->spec->failed;
     for (int other = 0; b->failed && other < o; other++)
         b->ins_used += run->spec->batchers[other].instances;
@@ -470,8 +455,10 @@ static bool make_stages(struct belt_engine_run *run)
         for (uint32_t i = 0; ok && i < run->plan->source_instances[s]; i++)
             ok = make_source(run, s, i);
     }
-    for (uint32_t i = 0; ok && i < run->chains_used; i++)
-        ok = make_chain(run, i);
+    for (int p = 0; p < run->spec->processors_used; p++)
+        for (uint32_t i = 0; ok && i < run->plan->processor_instances[p]; i++)
+            ok = make_chain(run, p, run->plan->processor_chains[p] + i);
+    ok = ok && belt_links_make(run);
     for (int o = 0; ok && o < run->batchers_used; o++) {
         uint32_t instances = run->spec->batchers[o].instances;
         run->batchers[o] = need(calloc(instances, sizeof *run->batchers[o]), &ok);
@@ -494,6 +481,9 @@ int belt_run_new(struct belt_engine_run **out, const struct belt_spec *spec,
     run->zygote = zygote;
     run->sources_used = plan->sources;
     run->chains_used = plan->processors;
+    run->heads_used = plan->heads;
+    for (int o = 0; o < run->batchers_used; o++)
+        run->ordered |= spec->batchers[o].ordered;
     run->batchers_used = belt_spec_outlets(spec);
     pthread_mutex_init(&run->lock, NULL);
     pthread_cond_init(&run->changed, NULL);

@@ -11,7 +11,9 @@ static struct belt_stage *stage_at(struct belt_engine_run *run, struct belt_plac
     if (item.stage < plan->first_processor)
         return &run->sources[belt_plan_source(plan, item.stage, item.instance)].stage;
     if (item.stage < plan->first_batcher)
-        return &run->chains[item.instance].stage;
+        return &run->chains[plan->processor_chains[item.stage - plan->first_processor] +
+                            item.instance]
+                    .stage;
     return &run->batchers[item.stage - plan->first_batcher][item.instance].stage;
 }
 

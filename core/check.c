@@ -118,7 +118,8 @@ static void find_input(struct finds *f, const struct belt_input_frame *frame,
         uint32_t here = frame->count - w * 64;
         mask = here >= 64 ? UINT64_MAX : (UINT64_C(1) << here) - 1;
         if (in_hand) {
-            uint64_t todo = belt_range_mask(w, chain->part.first, chain->part.end);
+            uint64_t todo =
+                belt_range_mask(w, chain->part.first, chain->part.end) | belt_links_todo(chain, w);
             for (int s = 0; s < chain->segments_used; s++)
                 todo |= belt_range_mask(w, chain->segments[s].first, chain->segments[s].end);
             for (int o = 0; o < chain->outlets_used; o++)
@@ -170,6 +171,27 @@ static void find_out(struct finds *f, const struct belt_row_out *out)
         belt_overflow_each_run(out->over, find, f);
 }
 
+/* Of a link: the frame in hand, too, says what is still owed. */
+static void each_link(struct finds *f, const void *slot, const void *who)
+{
+    const struct belt_link_frame *frame = slot;
+    (void)who;
+    for (uint32_t i = 0; i < frame->count; i++) {
+        struct belt_run run = { frame->tickets[i].word, frame->tickets[i].bit };
+        find(f, &run);
+    }
+}
+
+static void find_links(struct finds *f, const struct belt_chain_stage *chain)
+{
+    for (uint32_t n = 0; n < chain->ins_used; n++)
+        find_ring(f, &chain->ins[n].rx, each_link, NULL);
+    for (uint32_t o = 0; o < chain->fanouts_used; o++)
+        for (uint32_t i = 0; i < chain->fanouts[o].outs_used; i++)
+            if (chain->fanouts[o].outs[i].open)
+                each_link(f, chain->fanouts[o].outs[i].open, NULL);
+}
+
 /* Frames of a pool that wait for a processor: their numbers are in the ring. */
 static void find_pool(struct finds *f)
 {
@@ -192,9 +214,10 @@ static void find_everywhere(struct finds *f)
         f->place = BELT_IN_SHARED;
         find_parents(f, &chain->joins);
         f->place = BELT_IN_PROCESSORS;
-        if (!run->plan->pooled)
+        find_links(f, chain);
+        if (!run->plan->pooled && !chain->ins_used)
             find_ring(f, &chain->intake.rx, each_input, chain);
-        else if (chain->frame)
+        else if (chain->frame && !chain->ins_used)
             find_input(f, chain->frame, chain);
         f->place = BELT_IN_STORES;
         if (chain->retry)

@@ -36,7 +36,8 @@ static int make_tables(struct belt_engine_run *run, int o, struct belt_error *er
         seed = UINT64_C(0x2545f4914f6cdd1d);
     int rc = belt_agg_new(&run->batchers[o][0].total, spec, seed, err);
     for (uint32_t c = 0; rc == 0 && c < run->chains_used; c++)
-        rc = belt_agg_new(&run->chains[c].outlets[o].partial, spec, seed + c + 1, err);
+        if (!run->chains[c].processor->children)
+            rc = belt_agg_new(&run->chains[c].outlets[o].partial, spec, seed + c + 1, err);
     return rc;
 }
 

@@ -59,7 +59,9 @@ static void settle_acked(struct belt_chain_stage *chain, uint32_t first, uint32_
 
 static bool join_message(struct belt_chain_stage *chain, uint32_t i)
 {
-    uint32_t children = (uint32_t)__builtin_popcount(targets_of(&chain->engine, i));
+    uint32_t children = chain->fanouts_used
+                            ? chain->copies
+                            : (uint32_t)__builtin_popcount(targets_of(&chain->engine, i));
     struct belt_ticket parent = chain->sparse[i];
     if (children < 2 || BELT_RUN_SOURCE(parent.word) == BELT_RUN_NOBODY)
         return true;
@@ -90,12 +92,14 @@ static bool join_live(struct belt_chain_stage *chain, uint32_t end)
 static void sort_live(struct belt_chain_stage *chain, uint32_t first, uint32_t end)
 {
     struct belt_engine *engine = &chain->engine;
-    int batchers = batchers_of(chain);
+    int batchers = batchers_of(chain), sends = chain->fanouts_used || batchers;
     for (uint32_t w = first / 64; w < BELT_WORDS && w * 64 < end; w++) {
         uint64_t range = belt_range_mask(w, first, end);
         uint64_t live = engine->live[w] & range, dropped = engine->dropped[w] & range;
-        belt_chain_settle(chain, w, batchers ? dropped : dropped | live, false);
+        belt_chain_settle(chain, w, sends ? dropped : dropped | live, false);
         belt_count(&chain->stage.stats.dropped, (uint64_t)__builtin_popcountll(dropped));
+        if (chain->fanouts_used)
+            belt_links_sort(chain, w, live);
         if (!batchers)
             continue;
         if (!engine->routed && !engine->any_also) {
@@ -191,7 +195,8 @@ int belt_dispatch_begin(struct belt_chain_stage *chain, struct belt_error *err)
         settle_acked(chain, first, end);
     if (chain->retry)
         belt_retry_sort(chain, first, end);
-    if (chain->engine.any_also && batchers_of(chain) > 1 && !join_live(chain, end))
+    bool several = chain->copies > 1 || (chain->engine.any_also && batchers_of(chain) > 1);
+    if (several && !join_live(chain, end))
         return 0;
     chain->part.end = first;
     if (chain->engine.any_failed)
@@ -315,7 +320,7 @@ static void send_flushes(struct belt_chain_stage *chain)
 
 bool belt_dispatch_rows(struct belt_chain_stage *chain)
 {
-    bool all = true;
+    bool all = belt_links_write(chain);
     for (int o = 0; o < chain->outlets_used; o++) {
         struct belt_outlet *outlet = &chain->outlets[o];
         if (outlet->failed || outlet->partial)
@@ -339,6 +344,8 @@ bool belt_dispatch_mark(struct belt_chain_stage *chain)
     const struct belt_input_frame *frame = chain->frame;
     if (!(frame->flags & BELT_LAST_OF_CHUNK))
         return true;
+    if (!belt_links_mark(chain))
+        return false;
     for (int o = 0; o < chain->outlets_used; o++) {
         struct belt_outlet *outlet = &chain->outlets[o];
         if (!outlet->batcher->ordered || outlet->partial)

@@ -72,6 +72,8 @@ BELT_API int belt_setup_add(struct belt_setup *setup, const struct belt_node *at
  * with err set: "FILE:LINE:COLUMN: no field 'x' here; did you mean 'y'?". */
 BELT_API int belt_setup_field(struct belt_setup *setup, const struct belt_node *at,
                               const char *name, struct belt_error *err);
+/* NULL: there is no such column, or messages do not have it here. What a stage reads it
+ * must have asked for, here or by its name: other columns may not reach it. */
 BELT_API const struct belt_column_info *belt_setup_info(const struct belt_setup *setup, int column);
 BELT_API int belt_setup_columns(const struct belt_setup *setup);
 /* The id of a batcher of this pipeline, or negative with err set. Steps only. */

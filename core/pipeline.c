@@ -116,7 +116,7 @@ static int make_run(struct belt_pipeline *p, bool caller, struct belt_error *err
 {
     int rc = prepare(p, caller, err);
     /* Before files, rings and threads: workers are to inherit none of them. */
-    if (rc == 0 && p->spec->isolation == BELT_ISOLATION_PROCESS && !caller)
+    if (rc == 0 && p->spec->workers && !caller)
         rc = belt_zygote_new(&p->zygote, p->spec, err);
     if (rc == 0)
         rc = belt_run_open(p->spec, err);

@@ -32,7 +32,7 @@ static int read_pin(const struct belt_node *pin, size_t i, struct belt_place_pin
 }
 
 struct inputs {
-    struct belt_place_stage stages[BELT_SOURCES + 1 + BELT_BATCHERS];
+    struct belt_place_stage stages[BELT_SOURCES + BELT_PROCESSORS + BELT_BATCHERS];
     struct belt_place_pin pins[PINS];
     char names[PINS][96];
     struct belt_cpus cpus;
@@ -93,14 +93,35 @@ static int count_source(struct belt_plan *plan, const struct belt_spec *spec, in
     return 0;
 }
 
+/* Those that others send to; `heads`: what the sources send to. */
+static int count_processors(struct belt_plan *plan, const struct belt_spec *spec, uint32_t heads,
+                            uint32_t usual, struct belt_error *err)
+{
+    plan->processors = 0;
+    for (int p = 0; p < spec->processors_used; p++) {
+        const struct belt_processor_spec *at = &spec->processors[p];
+        uint32_t instances = p ? at->instances : heads;
+        if (!instances)
+            instances =
+                spec->processors[at->from].instances ? usual : plan->processor_instances[at->from];
+        plan->processor_instances[p] = instances;
+        plan->processor_chains[p] = plan->processors;
+        plan->processors += instances;
+    }
+    if (plan->processors > BELT_INSTANCES)
+        return belt_error_config(err, "more than %d instances of processors", BELT_INSTANCES);
+    return 0;
+}
+
 static int count_instances(struct belt_plan *plan, const struct belt_spec *spec,
                            const struct belt_cpus *cpus, struct belt_error *err)
 {
     uint32_t usual = plan->caller ? 1 : belt_place_concurrency(plan->topology, cpus);
     if (spec->placement.lanes && spec->placement.lanes < usual)
         usual = (uint32_t)spec->placement.lanes;
-    uint32_t sources = 0, processors = spec->processor_instances;
-    bool threads = spec->isolation == BELT_ISOLATION_THREAD, several = spec->sources_used > 1;
+    const struct belt_processor_spec *first = &spec->processors[0];
+    uint32_t sources = 0, processors = first->instances;
+    bool threads = first->isolation == BELT_ISOLATION_THREAD, several = spec->sources_used > 1;
     for (int s = 0; s < spec->sources_used; s++) {
         int rc = count_source(plan, spec, s, processors ? processors : usual, err);
         if (rc < 0)
@@ -112,9 +133,9 @@ static int count_instances(struct belt_plan *plan, const struct belt_spec *spec,
     if (sources > BELT_INSTANCES || processors > BELT_INSTANCES)
         return belt_error_config(err, "more than %d instances of a stage", BELT_INSTANCES);
     plan->sources = sources;
-    plan->processors = processors;
+    plan->heads = processors;
     plan->first_processor = (uint32_t)spec->sources_used;
-    plan->first_batcher = plan->first_processor + 1;
+    plan->first_batcher = plan->first_processor + (uint32_t)spec->processors_used;
     plan->pooled = (several || sources != processors) && !any_ordered(spec) && threads;
     if (sources != processors && sources != 1 && !plan->pooled)
         return belt_error_config(err,
@@ -122,7 +143,7 @@ static int count_instances(struct belt_plan *plan, const struct belt_spec *spec,
                                  "many as processors, not %u and %u: give them equal "
                                  "concurrency, or set order: any",
                                  sources, processors);
-    return 0;
+    return count_processors(plan, spec, processors, usual, err);
 }
 
 static void name_stages(struct inputs *x, const struct belt_plan *plan,
@@ -132,11 +153,12 @@ static void name_stages(struct inputs *x, const struct belt_plan *plan,
         x->stages[s] = (struct belt_place_stage){ .name = spec->sources[s].path,
                                                   .instances = plan->source_instances[s],
                                                   .chain = 1 };
-    x->stages[plan->first_processor] =
-        (struct belt_place_stage){ .name = "processor",
-                                   .instances = plan->processors,
-                                   .chain = 1,
-                                   .blocking = spec->blocking && !plan->caller };
+    for (int p = 0; p < spec->processors_used; p++)
+        x->stages[plan->first_processor + (uint32_t)p] =
+            (struct belt_place_stage){ .name = spec->processors[p].name,
+                                       .instances = plan->processor_instances[p],
+                                       .chain = 1,
+                                       .blocking = spec->processors[p].blocking && !plan->caller };
     for (int i = 0; i < belt_spec_outlets(spec); i++)
         x->stages[plan->first_batcher + (uint32_t)i] =
             (struct belt_place_stage){ .name = spec->batchers[i].path,

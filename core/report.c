@@ -145,7 +145,8 @@ static void stage_name(const struct belt_plan *plan, const struct belt_spec *spe
         snprintf(out, room, "%s.%u (%s)", spec->sources[item.stage].path, item.instance,
                  spec->sources[item.stage].use.part->name);
     else if (item.stage < plan->first_batcher)
-        snprintf(out, room, "processor.%u", item.instance);
+        snprintf(out, room, "%s.%u", spec->processors[item.stage - plan->first_processor].name,
+                 item.instance);
     else
         snprintf(out, room, "%s.%u", spec->batchers[item.stage - plan->first_batcher].path,
                  item.instance);
@@ -206,7 +207,7 @@ static const char *means(const struct belt_pipeline *p)
 
 static bool is_fused(const struct belt_plan *plan)
 {
-    return !plan->pooled && plan->sources == plan->processors &&
+    return !plan->pooled && plan->sources == plan->heads &&
            belt_place_lane_of(plan->place, 0, 0) ==
                belt_place_lane_of(plan->place, plan->first_processor, 0);
 }

@@ -5,7 +5,7 @@
 #include <unistd.h>
 
 #include "core/aggregate_priv.h"
-#include "core/run_priv.h"
+#include "core/build_priv.h"
 
 /* ---- parts: opened once, sources first -------------------------------------- */
 
@@ -17,11 +17,12 @@ static int open_use(struct belt_use *use, struct belt_error *err)
     return rc;
 }
 
-int belt_steps_open(struct belt_spec *spec, struct belt_error *err)
+int belt_steps_open(struct belt_spec *spec, const struct belt_processor_spec *processor,
+                    struct belt_error *err)
 {
     int rc = 0;
-    for (int s = 0; rc == 0 && s < spec->steps_used; s++)
-        rc = open_use(&spec->steps[s], err);
+    for (int s = 0; rc == 0 && s < processor->steps_used; s++)
+        rc = open_use(&spec->steps[processor->first_step + s], err);
     return rc;
 }
 
@@ -31,8 +32,9 @@ int belt_run_open(struct belt_spec *spec, struct belt_error *err)
     for (int s = 0; rc == 0 && s < spec->sources_used; s++)
         rc = open_use(&spec->sources[s].use, err);
     /* In a worker otherwise: what a step opens belongs to those who use it. */
-    if (rc == 0 && spec->isolation == BELT_ISOLATION_THREAD)
-        rc = belt_steps_open(spec, err);
+    for (int p = 0; rc == 0 && p < spec->processors_used; p++)
+        if (spec->processors[p].isolation == BELT_ISOLATION_THREAD)
+            rc = belt_steps_open(spec, &spec->processors[p], err);
     for (int i = 0; rc == 0 && i < belt_spec_outlets(spec); i++)
         rc = open_use(&spec->batchers[i].sink, err);
     return rc;
@@ -97,6 +99,7 @@ static void free_chain(struct belt_chain_stage *chain)
 {
     free(chain->intake.writers);
     free(chain->intake.free);
+    belt_links_free(chain);
     for (int s = 0; s < BELT_STEPS; s++)
         free(chain->states[s]);
     for (int o = 0; chain->outlets && o < chain->outlets_used; o++) {

@@ -10,6 +10,7 @@
 #include "core/hold_priv.h"
 #include "core/join_priv.h"
 #include "core/lane_priv.h"
+#include "core/link_priv.h"
 #include "core/ledger_priv.h"
 #include "core/pipeline.h"
 #include "core/rate_priv.h"
@@ -76,15 +77,20 @@ struct belt_segment {
     int step;
 };
 
-/* Where one message came from: source instance, and as in belt_source.where(). */
-struct belt_origin {
-    uint64_t place;
-    uint32_t file, source;
-};
-
 struct belt_chain_stage {
     struct belt_stage stage;
-    struct belt_intake intake;
+    const struct belt_processor_spec *processor;
+    struct belt_intake intake; /* from sources, or: */
+    struct belt_link_in *ins;  /* [ins_used], from other processors */
+    uint32_t ins_used, in_turn;
+    struct belt_link_in *in;         /* whose frame is in hand */
+    struct belt_link_frame *link;    /* that frame, */
+    struct belt_input_frame *linked; /* and what chain->frame is then */
+    const struct belt_link_shape *shape;
+    struct belt_fanout *fanouts; /* [fanouts_used]: processors that it sends to */
+    uint32_t fanouts_used;
+    uint32_t copies; /* of each message, by these */
+    uint32_t leaf;   /* of those that send to batchers, which one */
     void *states[BELT_STEPS];
     int steps_ready; /* states that init saw */
     struct belt_engine engine;
@@ -103,7 +109,8 @@ struct belt_chain_stage {
     int segments_used;
     struct belt_segment part; /* through the steps, being sorted; empty: none */
     bool dispatching;
-    struct belt_outlet *outlets; /* [outlets_used]: the batchers, then `failed` if there is one */
+    /* [outlets_used]: the batchers, unless it sends to processors; then `failed`, if any. */
+    struct belt_outlet *outlets;
     struct belt_column failed_columns[BELT_FAILED_COLUMNS]; /* what a failed one's format sees */
     struct belt_span *failed_spans; /* [3 * BELT_FRAME]: reasons, files, batchers */
     int64_t *failed_places;         /* [2 * BELT_FRAME]: places, attempts */
@@ -114,6 +121,7 @@ struct belt_chain_stage {
     uint32_t failures_used;
     struct belt_worker *worker;       /* isolation: process */
     const struct belt_result *result; /* of the worker, in hand */
+    uint64_t taken;                   /* frames that it is through with */
 };
 
 struct belt_batcher_stage {
@@ -153,6 +161,10 @@ struct belt_engine_run {
     struct belt_batcher_stage *batchers[BELT_BATCHERS]; /* [batcher] -> [instances] */
     struct belt_rate_state rates[BELT_SOURCES];
     uint32_t sources_used, chains_used;
+    uint32_t heads_used; /* chains that sources send to: the first ones */
+    uint32_t leafs_used; /* chains that send to batchers */
+    bool ordered;        /* some batcher keeps the order of the input */
+    struct belt_link_shape shapes[BELT_PROCESSORS];
     int batchers_used; /* the `failed` one included */
     struct belt_pool pool;
     struct belt_holds *holds; /* NULL: steps may hold nothing */
@@ -182,9 +194,11 @@ struct belt_engine_run {
 struct belt_plan {
     struct belt_topology *topology;
     struct belt_place *place;
-    uint32_t sources, processors;            /* instances in all */
+    uint32_t sources, processors, heads;     /* instances in all; heads: of the first processor */
     uint32_t first_processor, first_batcher; /* index of the planner's stages, sources first */
     uint32_t source_instances[BELT_SOURCES];
+    uint32_t processor_instances[BELT_PROCESSORS];
+    uint32_t processor_chains[BELT_PROCESSORS]; /* the first of its instances, of all processors' */
     bool pooled; /* sources and processors share one pool of frames */
     bool caller; /* no threads: belt_pipeline_turn */
 };
@@ -206,7 +220,8 @@ int belt_lanes_fill(struct belt_engine_run *run, struct belt_error *err);
 /* Everything made and wired, nothing opened or started (build.c). */
 /* open() of every part, sources first. */
 int belt_run_open(struct belt_spec *spec, struct belt_error *err);
-int belt_steps_open(struct belt_spec *spec, struct belt_error *err);
+int belt_steps_open(struct belt_spec *spec, const struct belt_processor_spec *processor,
+                    struct belt_error *err);
 int belt_run_new(struct belt_engine_run **out, const struct belt_spec *spec,
                  const struct belt_plan *plan, struct belt_zygote *zygote, struct belt_error *err);
 void belt_run_free(struct belt_engine_run *run);
@@ -309,15 +324,25 @@ void belt_source_load(const struct belt_source_spec *source, struct belt_engine 
                       uint32_t first, uint32_t end);
 void belt_chain_load(struct belt_chain_stage *chain);
 struct belt_span belt_chain_extent(const struct belt_chain_stage *chain, uint32_t i);
-/* States for every step, and init() of each. *ready counts those that fini() owes. */
-int belt_steps_init(const struct belt_spec *spec, void *states[BELT_STEPS], int *ready,
-                    uint32_t index, uint32_t count, struct belt_error *err);
-void belt_steps_fini(const struct belt_spec *spec, void *states[BELT_STEPS], int *ready);
+/* The steps of one processor. */
+struct belt_chain {
+    const struct belt_use *steps; /* [steps_used] */
+    int steps_used;
+};
+static inline struct belt_chain belt_chain_of(const struct belt_spec *spec,
+                                              const struct belt_processor_spec *processor)
+{
+    return (struct belt_chain){ spec->steps + processor->first_step, processor->steps_used };
+}
+/* init() of every step. *ready counts those that fini() owes. */
+int belt_steps_init(struct belt_chain chain, void *states[BELT_STEPS], int *ready,
+                    const struct belt_instance *in, struct belt_error *err);
+void belt_steps_fini(struct belt_chain chain, void *states[BELT_STEPS], int *ready);
 /* Runs the steps from segment.step on. A step that runs out of room splits the
  * segment: what it did not handle goes to `rest`, to go on at that very step.
  * `fresh`: no room is used but for texts kept; then a message that does not fit
  * alone fails. The segment that went through. */
-struct belt_segment belt_segment_run(const struct belt_spec *spec, void *const states[BELT_STEPS],
+struct belt_segment belt_segment_run(struct belt_chain chain, void *const states[BELT_STEPS],
                                      struct belt_engine *engine, struct belt_segment segment,
                                      bool fresh, struct belt_segment *rest, int *rest_used);
 
@@ -346,7 +371,7 @@ static inline uint32_t belt_outlet_edge(const struct belt_chain_stage *chain,
     if (instances == 1)
         return 0;
     bool spread = outlet->batcher->key < 0 && outlet->batcher->partition < 0;
-    return (spread ? chain->number : hash) % instances;
+    return (spread ? chain->stage.index : hash) % instances;
 }
 
 /* Rows of the messages in outlet->todo[w], which loses them. False: some are left,

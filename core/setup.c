@@ -30,6 +30,39 @@ static bool share_column(struct belt_setup *setup, int column, enum belt_type ty
     return true;
 }
 
+static bool is_visible(const struct belt_setup *setup, int column)
+{
+    return !setup->visible || *setup->visible >> column & 1;
+}
+
+/* Messages have it from here on. */
+static int show(struct belt_setup *setup, int column)
+{
+    if (setup->visible)
+        *setup->visible |= 1u << column;
+    return column;
+}
+
+static int use(const struct belt_setup *setup, int column)
+{
+    if (setup->used)
+        *setup->used |= 1u << column;
+    return column;
+}
+
+/* Another branch of the processors may have a field of the same name. */
+static int add_again(struct belt_setup *setup, const struct belt_node *at, int column,
+                     enum belt_type type, unsigned digits, struct belt_error *err)
+{
+    const struct belt_column_info *info = &setup->columns[column];
+    if (is_visible(setup, column))
+        return belt_node_error(err, at, "there is a field '%s' already", info->name);
+    if (info->type != type || info->digits != digits)
+        return belt_node_error(err, at, "another processor has a field '%s' of another type",
+                               info->name);
+    return show(setup, column);
+}
+
 int belt_setup_add(struct belt_setup *setup, const struct belt_node *at, const char *name,
                    enum belt_type type, unsigned digits, struct belt_error *err)
 {
@@ -41,7 +74,7 @@ int belt_setup_add(struct belt_setup *setup, const struct belt_node *at, const c
         if (strcmp(setup->columns[i].name, name) == 0) {
             if (share_column(setup, i, type, digits))
                 return i;
-            return belt_node_error(err, place(setup, at), "there is a field '%s' already", name);
+            return add_again(setup, place(setup, at), i, type, digits, err);
         }
     if (*setup->columns_used == BELT_COLUMNS)
         return belt_node_error(err, place(setup, at), "more than %d fields", BELT_COLUMNS);
@@ -49,24 +82,27 @@ int belt_setup_add(struct belt_setup *setup, const struct belt_node *at, const c
         setup->spec->column_step[*setup->columns_used] = (uint8_t)setup->spec->steps_used;
     setup->columns[*setup->columns_used] =
         (struct belt_column_info){ .name = name, .type = type, .digits = digits };
-    return (*setup->columns_used)++;
+    return show(setup, (*setup->columns_used)++);
 }
 
 int belt_setup_field(struct belt_setup *setup, const struct belt_node *at, const char *name,
                      struct belt_error *err)
 {
     const char *names[BELT_COLUMNS];
+    int used = 0;
     for (int i = 0; i < *setup->columns_used; i++) {
-        names[i] = setup->columns[i].name;
-        if (strcmp(names[i], name) == 0)
-            return i;
+        if (!is_visible(setup, i))
+            continue;
+        if (strcmp(setup->columns[i].name, name) == 0)
+            return use(setup, i);
+        names[used++] = setup->columns[i].name;
     }
-    const char *near = belt_nearest(name, names, (size_t)*setup->columns_used);
+    const char *near = belt_nearest(name, names, (size_t)used);
     if (near)
         return belt_node_error(err, place(setup, at), "no field '%s' here; did you mean '%s'?",
                                name, near);
     char all[600] = "";
-    for (int i = 0; i < *setup->columns_used; i++) {
+    for (int i = 0; i < used; i++) {
         strncat(all, i ? ", " : "", sizeof all - strlen(all) - 1);
         strncat(all, names[i], sizeof all - strlen(all) - 1);
     }
@@ -75,7 +111,9 @@ int belt_setup_field(struct belt_setup *setup, const struct belt_node *at, const
 
 const struct belt_column_info *belt_setup_info(const struct belt_setup *setup, int column)
 {
-    return column >= 0 && column < *setup->columns_used ? &setup->columns[column] : NULL;
+    if (column < 0 || column >= *setup->columns_used || !is_visible(setup, column))
+        return NULL;
+    return &setup->columns[use(setup, column)];
 }
 
 int belt_setup_columns(const struct belt_setup *setup)

@@ -56,29 +56,10 @@ int belt_use_prepare(struct belt_builder *b, struct belt_use *use, struct belt_c
                                 .limit = &use->limit,
                                 .columns = columns,
                                 .columns_used = columns_used,
+                                .visible = b->visible,
+                                .used = b->used,
                                 .batchers = batchers };
     return use->part->prepare ? use->part->prepare(use->conf, &setup, err) : 0;
-}
-
-/* `source: {...}` or `sources: { name: {...} }`; one of them, and one entry. */
-int belt_spec_take_one(struct belt_builder *b, const char *singular, const char *plural,
-                       bool required, const struct belt_node **out, struct belt_error *err)
-{
-    const struct belt_node *one = belt_node_get(b->root, singular);
-    const struct belt_node *many = belt_node_get(b->root, plural);
-    *out = one;
-    if (one && many)
-        return belt_node_error(err, many, "%s and %s: give one of them", singular, plural);
-    if (many) {
-        if (belt_node_kind(many) != BELT_NODE_MAP || belt_node_count(many) != 1)
-            return belt_node_error(err, many, "%s: this version runs one %s a pipeline", plural,
-                                   singular);
-        *out = belt_node_at(many, 0);
-    }
-    if (!*out && required)
-        return belt_node_error(err, b->root, "a pipeline needs a %s: %s: { NAME: { ... } }",
-                               singular, singular);
-    return 0;
 }
 
 /* ---- the rest of the top level ---------------------------------------------- */
@@ -127,7 +108,7 @@ static int add_placement(struct belt_builder *b, struct belt_error *err)
 }
 
 struct top_conf {
-    const char *name;
+    const char *name, *partition_by;
     uint64_t drain;
     int64_t fail_limit;
 };
@@ -139,13 +120,16 @@ static const struct belt_setting top_settings[] = {
       "how long a stopped pipeline may take to finish what is inside", NULL, 0, 0 },
     { "fail_limit", BELT_SET_INT, offsetof(struct top_conf, fail_limit), "-1",
       "stop early when more messages than this failed; -1: never", NULL, -1, INT64_MAX },
+    { "partition_by", BELT_SET_TEXT, offsetof(struct top_conf, partition_by), "",
+      "a field: its messages keep their order in processors and batchers that know it", NULL, 0,
+      0 },
     { 0 },
 };
 
 static const char *const top_keys[] = {
-    "name",    "drain",     "fail_limit",    "plugins",     "source",
-    "sources", "processor", "processors",    "batcher",     "batchers",
-    "failed",  "placement", "hold_messages", "hold_memory", NULL,
+    "name",      "drain",         "fail_limit",  "partition_by", "plugins",  "source",
+    "sources",   "processor",     "processors",  "batcher",      "batchers", "failed",
+    "placement", "hold_messages", "hold_memory", NULL,
 };
 
 int belt_spec_read_keys(struct belt_builder *b, const struct belt_node *node,
@@ -179,6 +163,7 @@ static int add_top(struct belt_builder *b, struct belt_error *err)
         return rc;
     snprintf(b->spec->name, sizeof b->spec->name, "%s", conf.name);
     b->spec->drain = conf.drain;
+    b->spec->partition_by = conf.partition_by ? conf.partition_by : "";
     b->spec->fail_limit = conf.fail_limit;
     return 0;
 }
@@ -191,25 +176,26 @@ int belt_spec_new(struct belt_spec **out, struct belt_tree *tree,
     struct belt_spec *spec = calloc(1, sizeof *spec);
     if (!spec)
         return belt_error_set(err, -ENOMEM, "pipeline: out of memory");
-    struct belt_builder b = { spec, tree, registry, belt_tree_root(tree) };
-    const struct belt_node *steps = NULL;
+    struct belt_builder b = {
+        .spec = spec, .tree = tree, .registry = registry, .root = belt_tree_root(tree)
+    };
     int rc = add_top(&b, err);
     if (rc == 0)
         rc = add_placement(&b, err);
-    if (rc == 0)
-        rc = belt_spec_add_processor(&b, &steps, err);
     if (rc == 0)
         rc = belt_spec_add_sources(&b, err);
     if (rc == 0)
         rc = belt_spec_name_batchers(&b, err);
     if (rc == 0)
-        rc = belt_spec_add_steps(&b, steps, err);
+        rc = belt_spec_add_processors(&b, err);
     if (rc == 0)
         rc = belt_spec_add_batchers(&b, err);
     if (rc == 0)
         rc = belt_spec_add_retry(&b, err);
     if (rc == 0)
         rc = belt_spec_add_hold_all(&b, err);
+    if (rc == 0)
+        belt_spec_settle_columns(spec);
     if (rc < 0) {
         belt_spec_free(spec);
         return rc;

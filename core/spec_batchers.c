@@ -115,7 +115,9 @@ static int add_aggregate(struct belt_builder *b, struct belt_batcher_spec *batch
                                 .node = conf->aggregate,
                                 .path = batcher->path,
                                 .columns = spec->columns,
-                                .columns_used = &spec->columns_used };
+                                .columns_used = &spec->columns_used,
+                                .visible = &spec->visible,
+                                .used = &spec->used };
     int rc = belt_agg_spec_new(&batcher->aggregate, conf->aggregate, &setup, err);
     if (rc < 0)
         return rc;
@@ -136,6 +138,7 @@ static int add_aggregate(struct belt_builder *b, struct belt_batcher_spec *batch
     int outputs = belt_agg_outputs(batcher->aggregate, &infos);
     memcpy(batcher->columns + 1, infos, (size_t)outputs * sizeof *infos);
     batcher->columns_used = outputs + 1;
+    b->visible = b->used = NULL; /* from here on it has columns of its own */
     batcher->ordered = false;
     return 0;
 }
@@ -147,7 +150,9 @@ static int add_key(struct belt_builder *b, struct belt_batcher_spec *batcher, co
                                 .node = batcher->node,
                                 .path = batcher->path,
                                 .columns = batcher->columns,
-                                .columns_used = &batcher->columns_used };
+                                .columns_used = &batcher->columns_used,
+                                .visible = b->visible,
+                                .used = b->used };
     batcher->key = -1;
     if (!key || !*key)
         return 0;
@@ -167,11 +172,20 @@ static int add_partition(struct belt_builder *b, struct belt_batcher_spec *batch
                                 .node = batcher->node,
                                 .path = batcher->path,
                                 .columns = batcher->columns,
-                                .columns_used = &batcher->columns_used };
+                                .columns_used = &batcher->columns_used,
+                                .visible = b->visible,
+                                .used = b->used };
     const struct belt_node *at = belt_node_get(batcher->node, "partition_by");
     batcher->partition = -1;
-    if (!field || !*field)
+    if (!field || !*field) {
+        struct belt_error unknown; /* the pipeline's holds where its field is known */
+        bool inherits = *b->spec->partition_by && batcher->instances > 1 && !batcher->aggregate;
+        if (inherits)
+            batcher->partition = belt_setup_field(&setup, NULL, b->spec->partition_by, &unknown);
+        if (batcher->partition < 0)
+            batcher->partition = -1;
         return 0;
+    }
     if (batcher->aggregate)
         return belt_node_error(err, at, "an aggregate has no partitions");
     batcher->partition = belt_setup_field(&setup, at, field, err);
@@ -207,15 +221,22 @@ static int add_format(struct belt_builder *b, struct belt_batcher_spec *batcher,
     return 0;
 }
 
-/* Between sources there is no order to keep. */
+/* Between sources there is no order to keep; behind an exchange chunks have none any
+ * more, only the messages of a partition among each other. */
 static int set_order(const struct belt_spec *spec, struct belt_batcher_spec *batcher, bool ordered,
                      struct belt_error *err)
 {
     const struct belt_node *asked = belt_node_get(batcher->node, "order");
     bool several = spec->sources_used > 1;
-    batcher->ordered = ordered && !several;
-    if (!several || !ordered || !asked)
+    batcher->ordered = ordered && !several && spec->keeps_order;
+    if (batcher->ordered || !ordered || !asked)
         return 0;
+    if (!several)
+        return belt_node_error(err, asked,
+                               "%s: order: input cannot be kept behind processors that exchange "
+                               "messages: order: any (partition_by keeps the order of each "
+                               "partition)",
+                               batcher->path);
     return belt_node_error(err, asked,
                            "%s: order: input has no meaning with %d sources, whose messages have "
                            "no order among each other: order: any",
@@ -353,6 +374,7 @@ static int add_failed(struct belt_builder *b, struct belt_error *err)
     if (!node || !sends)
         return check_paths(spec, spec->batchers_used, err);
     struct belt_batcher_spec *batcher = &spec->batchers[spec->batchers_used];
+    b->visible = b->used = NULL;
     snprintf(batcher->name, sizeof batcher->name, "failed");
     snprintf(batcher->path, sizeof batcher->path, "failed");
     batcher->node = node;
@@ -376,6 +398,8 @@ int belt_spec_add_batchers(struct belt_builder *b, struct belt_error *err)
         return retry;
     for (int i = 0; i < spec->batchers_used; i++) {
         struct belt_batcher_spec *batcher = &spec->batchers[i];
+        b->visible = &spec->visible;
+        b->used = &spec->used;
         memcpy(batcher->columns, spec->columns, sizeof spec->columns);
         batcher->columns_used = spec->columns_used;
         int rc = add_batcher(b, batcher, "lines", err);

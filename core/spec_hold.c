@@ -29,7 +29,7 @@ int belt_spec_add_hold_all(struct belt_builder *b, struct belt_error *err)
     if (memory && !conf.messages)
         return belt_node_error(err, memory,
                                "hold_memory is for held messages: set hold_messages as well");
-    if (conf.messages && spec->isolation == BELT_ISOLATION_PROCESS)
+    if (conf.messages && spec->workers)
         return belt_node_error(err, messages,
                                "hold_messages: steps in workers (isolation: process) cannot hold "
                                "messages; use isolation: thread");

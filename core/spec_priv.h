@@ -9,6 +9,8 @@
 #include "core/tree_priv.h"
 
 #define BELT_STEPS 32
+#define BELT_PROCESSORS 16
+#define BELT_EVERY_COLUMN UINT32_MAX /* of bits, one for each column */
 #define BELT_SOURCES 16
 #define BELT_BATCHERS 16 /* the `failed` one included */
 #define BELT_HEADER 4096 /* bytes of a format's header */
@@ -95,27 +97,57 @@ struct belt_worker_conf {
     int sandbox;                                   /* enum belt_sandbox */
 };
 
+/* How messages find the instance of a processor. */
+enum belt_dispatch {
+    BELT_DISPATCH_AUTO,      /* by instance where both sides have as many, else by demand */
+    BELT_DISPATCH_DEMAND,    /* any that has room */
+    BELT_DISPATCH_PARTITION, /* by the hash of a column */
+    BELT_DISPATCH_BROADCAST  /* every one of them */
+};
+
+/* A processor as it runs: one of those written, or neighbours that are one chain. */
+struct belt_processor_spec {
+    char name[128]; /* "processor", "processors.parse", "processors.parse+enrich" */
+    const struct belt_node *node;
+    int first_step, steps_used; /* of spec->steps */
+    uint32_t instances;         /* 0: as the planner likes */
+    int isolation;              /* enum belt_isolation */
+    struct belt_worker_conf workers;
+    bool blocking;     /* lanes of its own */
+    bool emits;        /* its last step makes new messages */
+    int from;          /* the processor that sends to it; -1: the sources do */
+    int children;      /* processors that it sends to; 0: it sends to the batchers */
+    int dispatch;      /* enum belt_dispatch, among its instances */
+    int partition;     /* column of the sender's messages, -1: none */
+    uint32_t visible;  /* columns known at its end, a bit each */
+    uint32_t used;     /* columns that its steps asked for by name */
+    uint32_t crossing; /* columns that messages bring along from `from` */
+};
+
 struct belt_spec {
     char name[64];
     struct belt_source_spec sources[BELT_SOURCES];
     int sources_used;
-    uint32_t slab;                /* the largest of all sources */
-    uint32_t processor_instances; /* 0: as the planner likes */
-    struct belt_use steps[BELT_STEPS];
+    uint32_t slab;                                          /* the largest of all sources */
+    struct belt_processor_spec processors[BELT_PROCESSORS]; /* senders first */
+    int processors_used;                                    /* at least one */
+    struct belt_use steps[BELT_STEPS];                      /* of all processors */
     int steps_used;
+    const char *partition_by; /* field, for processors and batchers; "": none */
     struct belt_column_info columns[BELT_COLUMNS];
     int columns_used;
     struct belt_batcher_spec batchers[BELT_BATCHERS];
     int batchers_used;            /* user's batchers */
     int failed;                   /* index of the batcher for failed messages, -1: none */
     struct belt_retry_conf retry; /* failed: { attempts: ... }; batchers may have their own */
-    int isolation;                /* enum belt_isolation */
-    struct belt_worker_conf workers;
     uint64_t hold_messages, hold_memory; /* that steps may hold */
     uint64_t retry_memory;               /* of each processor instance, bytes */
     int retry_ordered;                   /* column, -1: none */
     uint8_t column_step[BELT_COLUMNS];   /* 1 + the step that adds it; 0: none */
-    bool blocking;                       /* the processor gets lanes of its own */
+    bool workers;                        /* some processor has them */
+    bool keeps_order;                    /* of the input, to behind the processors */
+    uint32_t visible;                    /* columns that all messages for batchers have */
+    uint32_t used;                       /* columns that batchers asked for */
     uint64_t drain;                      /* ns */
     int64_t fail_limit;                  /* stop early beyond so many failures; -1: never */
     struct {
@@ -156,11 +188,9 @@ struct belt_builder {
     struct belt_tree *tree;
     const struct belt_registry *registry;
     const struct belt_node *root;
+    uint32_t *visible, *used; /* of what is being prepared; NULL: all columns */
 };
 
-/* `source: {...}` or `sources: { name: {...} }`; one of them, and one entry. */
-int belt_spec_take_one(struct belt_builder *b, const char *singular, const char *plural,
-                       bool required, const struct belt_node **out, struct belt_error *err);
 extern const char *const belt_no_keys[];
 /* Finds the part, makes its conf and reads its settings. `also`: keys read by others. */
 int belt_use_part(struct belt_builder *b, struct belt_use *use, enum belt_part_kind kind,
@@ -169,13 +199,11 @@ int belt_use_part(struct belt_builder *b, struct belt_use *use, enum belt_part_k
 /* Runs the part's prepare() with these columns. */
 int belt_use_prepare(struct belt_builder *b, struct belt_use *use, struct belt_column_info *columns,
                      int *columns_used, bool batchers, struct belt_error *err);
-/* The processor first: the source has nothing that it would need. */
-int belt_spec_add_processor(struct belt_builder *b, const struct belt_node **steps,
-                            struct belt_error *err);
 int belt_spec_add_sources(struct belt_builder *b, struct belt_error *err);
-/* After the batchers, whose names a step may use. */
-int belt_spec_add_steps(struct belt_builder *b, const struct belt_node *list,
-                        struct belt_error *err);
+/* After the batchers' names, which a step may use. */
+int belt_spec_add_processors(struct belt_builder *b, struct belt_error *err);
+/* After everything: which columns messages bring along. */
+void belt_spec_settle_columns(struct belt_spec *spec);
 /* The names of all batchers, before the steps that may use them. */
 int belt_spec_name_batchers(struct belt_builder *b, struct belt_error *err);
 /* Reads the settings of `table` out of a map that has other keys, too. */
@@ -219,7 +247,9 @@ struct belt_setup {
     struct belt_source_spec *source;  /* whose arena may be asked for; NULL: none */
     struct belt_column_info *columns; /* of the messages at this point */
     int *columns_used;
-    bool batchers; /* whether batchers may be named here */
+    uint32_t *visible; /* those of them that messages have here, a bit each; NULL: all */
+    uint32_t *used;    /* those that were asked for; NULL: nobody wants to know */
+    bool batchers;     /* whether batchers may be named here */
 };
 
 #endif

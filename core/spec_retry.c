@@ -35,7 +35,12 @@ int belt_spec_add_retry(struct belt_builder *b, struct belt_error *err)
             return belt_node_error(err, belt_node_get(failed, *key),
                                    "failed: '%s' is for messages that are tried again: attempts: 3",
                                    *key);
-    if (spec->retry.attempts > 1 && spec->isolation == BELT_ISOLATION_PROCESS)
+    if (spec->retry.attempts > 1 && spec->processors_used > 1)
+        return belt_node_error(err, belt_node_get(failed, "attempts"),
+                               "failed: attempts: messages that processors send to each other "
+                               "are not tried again; set attempts of batchers, or make one chain "
+                               "of the processors (no exchange, the same concurrency)");
+    if (spec->retry.attempts > 1 && spec->workers)
         return belt_node_error(err, belt_node_get(failed, "attempts"),
                                "failed: attempts: steps in workers (isolation: process) are not "
                                "tried again; set attempts of batchers, or isolation: thread");

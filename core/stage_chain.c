@@ -13,13 +13,26 @@ static struct belt_chain_stage *chain_of(struct belt_stage *stage)
     return (struct belt_chain_stage *)(void *)stage;
 }
 
+static struct belt_chain chain_steps(const struct belt_chain_stage *chain)
+{
+    return belt_chain_of(chain->stage.run->spec, chain->processor);
+}
+
 static int chain_init(struct belt_stage *stage, struct belt_error *err)
 {
     struct belt_chain_stage *chain = chain_of(stage);
     if (chain->worker)
         return belt_worker_start(chain->worker, belt_now(), err);
-    return belt_steps_init(stage->run->spec, chain->states, &chain->steps_ready, stage->index,
-                           stage->run->chains_used, err);
+    const struct belt_engine_run *run = stage->run;
+    struct belt_instance in = {
+        .size = sizeof in,
+        .index = stage->index,
+        .count = run->plan->processor_instances[chain->processor - run->spec->processors],
+        .stage = chain->processor->name,
+        .header = "",
+        .backend = run->spec->placement.backend
+    };
+    return belt_steps_init(chain_steps(chain), chain->states, &chain->steps_ready, &in, err);
 }
 
 static void chain_fini(struct belt_stage *stage)
@@ -28,26 +41,62 @@ static void chain_fini(struct belt_stage *stage)
     if (chain->worker)
         belt_worker_stop(chain->worker);
     else
-        belt_steps_fini(stage->run->spec, chain->states, &chain->steps_ready);
+        belt_steps_fini(chain_steps(chain), chain->states, &chain->steps_ready);
 }
 
 /* ---- input ------------------------------------------------------------------ */
+
+/* The next frame comes into hand, from a source or from another processor. What is due
+ * again comes first; then input, while there is room for all of it to fail. */
+static bool take_frame(struct belt_chain_stage *chain, uint64_t now)
+{
+    if (chain->ins_used)
+        return belt_links_take(chain) != NULL;
+    chain->sparse = NULL;
+    chain->frame = chain->retry ? belt_retry_frame(chain, now) : NULL;
+    if (chain->frame)
+        return true;
+    struct belt_input_frame *frame = belt_intake_peek(&chain->intake);
+    bool may = frame && (!chain->retry || belt_retry_may_take(chain, frame));
+    chain->frame = may ? frame : NULL;
+    return may;
+}
+
+static void release_frame(struct belt_chain_stage *chain)
+{
+    bool again = chain->retry && belt_retry_done(chain);
+    chain->frame = NULL;
+    if (again)
+        return;
+    if (chain->ins_used)
+        belt_links_release(chain);
+    else
+        belt_intake_release(&chain->intake);
+}
+
+static bool input_ended(struct belt_chain_stage *chain)
+{
+    return chain->ins_used ? belt_links_ended(chain) : belt_intake_ended(&chain->intake);
+}
 
 static void load_frame(struct belt_chain_stage *chain, uint64_t now)
 {
     struct belt_input_frame *frame = chain->frame;
     const char *base = (const char *)chain->stage.run->region.base + frame->base;
-    belt_engine_load(&chain->engine, base, frame->spans, frame->count, frame->failed,
-                     frame->failed_reason, now);
+    if (chain->link)
+        belt_link_load(&chain->engine, chain->link, chain->shape, now);
+    else
+        belt_engine_load(&chain->engine, base, frame->spans, frame->count, frame->failed,
+                         frame->failed_reason, now);
     chain->segments[0] = (struct belt_segment){ 0, frame->count, 0 };
     chain->segments_used = 1;
-    chain->sparse = NULL;
     struct belt_stats *stats = &chain->stage.stats;
     belt_count(&stats->messages, frame->count);
     belt_count(&stats->frames, 1);
     if (chain->retry)
         belt_retry_loaded(chain);
-    belt_chain_load(chain);
+    if (!chain->link) /* whose frames bring fields along as any others */
+        belt_chain_load(chain);
     if (belt_wants(&chain->stage, BELT_WANT_FRAMES))
         belt_tell_frame(chain);
 }
@@ -99,8 +148,8 @@ static int run_frame(struct belt_chain_stage *chain, struct belt_error *err)
         if (told)
             segment = belt_tell_cut(chain, segment);
         belt_engine_fresh_room(&chain->engine, segment.first);
-        segment = belt_segment_run(chain->stage.run->spec, chain->states, &chain->engine, segment,
-                                   true, chain->segments, &chain->segments_used);
+        segment = belt_segment_run(chain_steps(chain), chain->states, &chain->engine, segment, true,
+                                   chain->segments, &chain->segments_used);
         if (told)
             belt_tell_message(chain, segment);
         if (is_stuck(chain, segment)) {
@@ -127,7 +176,8 @@ static void close_outlets(struct belt_chain_stage *chain)
 static enum belt_turn no_input(struct belt_chain_stage *chain, uint64_t now)
 {
     belt_dispatch_flush(chain);
-    if (!belt_intake_ended(&chain->intake) || (chain->retry && chain->retry->used))
+    belt_links_flush(chain);
+    if (!input_ended(chain) || (chain->retry && chain->retry->used))
         return BELT_TURN_IN;
     if (!belt_dispatch_partials(chain, now, true))
         return BELT_TURN_OUT;
@@ -136,6 +186,7 @@ static enum belt_turn no_input(struct belt_chain_stage *chain, uint64_t now)
             if (!belt_row_out_empty(&chain->outlets[o].outs[i]))
                 return BELT_TURN_OUT;
     close_outlets(chain);
+    belt_links_close(chain);
     return BELT_TURN_ENDED;
 }
 
@@ -143,20 +194,25 @@ static enum belt_turn no_input(struct belt_chain_stage *chain, uint64_t now)
 static uint64_t published(const struct belt_chain_stage *chain)
 {
     /* Relaxed: a count; who takes the frames acquires them (belt_peek_at). */
-    return belt_load_relaxed(&chain->intake.rx.ring->published);
+    const struct belt_rx *rx = chain->ins_used ? &chain->ins[0].rx : &chain->intake.rx;
+    return belt_load_relaxed(&rx->ring->published);
 }
 
 /* The run ends because of its worker: with the message that it died over, if any. */
 static enum belt_turn worker_failed(struct belt_chain_stage *chain, struct belt_error *err)
 {
-    const struct belt_input_frame *frame = belt_intake_peek(&chain->intake);
     uint32_t i = chain->worker->stood;
-    bool known = frame && i < frame->count;
+    bool in_hand = chain->frame != NULL;
+    bool known = (in_hand || take_frame(chain, 0)) && i < chain->frame->count;
     struct belt_failure_seen seen = { 0 };
-    if (known)
-        seen = (struct belt_failure_seen){ .file = frame->file,
-                                           .source = BELT_RUN_SOURCE(frame->word),
-                                           .place = belt_input_place(frame, i) };
+    if (known) {
+        struct belt_origin origin = belt_chain_origin(chain, i);
+        seen = (struct belt_failure_seen){ .file = origin.file,
+                                           .source = origin.source,
+                                           .place = origin.place };
+    }
+    if (!in_hand)
+        chain->frame = NULL; /* it stays where it is */
     belt_run_fail_at(chain->stage.run, err, known ? &seen : NULL);
     return BELT_TURN_FAILED;
 }
@@ -169,7 +225,7 @@ static enum belt_turn watch_worker(struct belt_chain_stage *chain, uint64_t now,
     struct belt_worker *worker = chain->worker;
     struct belt_stats *stats = &chain->stage.stats;
     uint64_t restarts = worker->restarts;
-    bool owes = belt_intake_peek(&chain->intake) != NULL;
+    bool owes = published(chain) != chain->taken;
     int rc = belt_worker_watch(worker, owes, now, err);
     belt_store_relaxed(&stats->restarts, worker->restarts);
     belt_store_relaxed(&stats->attempts, worker->attempts);
@@ -191,13 +247,13 @@ static enum belt_turn take_result(struct belt_chain_stage *chain, uint64_t now,
     belt_worker_tell(worker, published(chain));
     chain->result = belt_worker_peek(worker);
     if (chain->result) {
-        chain->frame = belt_intake_peek(&chain->intake);
+        if (!chain->frame)
+            take_frame(chain, now);
         belt_engine_adopt(&chain->engine, chain->result, chain->stage.run->region.base,
                           chain->frame->count, now);
         if (!chain->result->first) {
             belt_count(&chain->stage.stats.messages, chain->frame->count);
             belt_count(&chain->stage.stats.frames, 1);
-            chain->sparse = NULL;
             if (belt_wants(&chain->stage, BELT_WANT_FRAMES))
                 belt_tell_frame(chain);
         }
@@ -226,9 +282,9 @@ static enum belt_turn finish_result(struct belt_chain_stage *chain, struct belt_
     if (last) {
         if (belt_wants(&chain->stage, BELT_WANT_FRAMES))
             belt_tell_frame_end(chain);
-        chain->frame = NULL;
         chain->segments_used = 0;
-        belt_intake_release(&chain->intake);
+        chain->taken++;
+        release_frame(chain);
     }
     return BELT_TURN_BUSY;
 }
@@ -251,16 +307,6 @@ static int chain_fd(struct belt_stage *stage)
     return chain->worker && stage->last == BELT_TURN_IN ? chain->worker->pidfd : -1;
 }
 
-/* What is due again comes first; then input, while there is room for all of it to fail. */
-static struct belt_input_frame *next_frame(struct belt_chain_stage *chain, uint64_t now)
-{
-    struct belt_input_frame *frame = chain->retry ? belt_retry_frame(chain, now) : NULL;
-    if (frame)
-        return frame;
-    frame = belt_intake_peek(&chain->intake);
-    return frame && chain->retry && !belt_retry_may_take(chain, frame) ? NULL : frame;
-}
-
 static enum belt_turn chain_turn(struct belt_stage *stage, uint64_t now, struct belt_error *err)
 {
     struct belt_chain_stage *chain = chain_of(stage);
@@ -271,8 +317,7 @@ static enum belt_turn chain_turn(struct belt_stage *stage, uint64_t now, struct 
     if (chain->worker)
         return worker_turn(chain, now, err);
     if (!chain->frame) {
-        chain->frame = next_frame(chain, now);
-        if (!chain->frame)
+        if (!take_frame(chain, now))
             return no_input(chain, now);
         load_frame(chain, now);
     }
@@ -281,10 +326,7 @@ static enum belt_turn chain_turn(struct belt_stage *stage, uint64_t now, struct 
         return rc < 0 ? BELT_TURN_FAILED : BELT_TURN_OUT;
     if (belt_wants(&chain->stage, BELT_WANT_FRAMES))
         belt_tell_frame_end(chain);
-    bool again = chain->retry && belt_retry_done(chain);
-    chain->frame = NULL;
-    if (!again)
-        belt_intake_release(&chain->intake);
+    release_frame(chain);
     return BELT_TURN_BUSY;
 }
 

@@ -3,18 +3,12 @@
 
 #include "core/run_priv.h"
 
-int belt_steps_init(const struct belt_spec *spec, void *states[BELT_STEPS], int *ready,
-                    uint32_t index, uint32_t count, struct belt_error *err)
+int belt_steps_init(struct belt_chain chain, void *states[BELT_STEPS], int *ready,
+                    const struct belt_instance *in, struct belt_error *err)
 {
-    struct belt_instance in = { .size = sizeof in,
-                                .index = index,
-                                .count = count,
-                                .stage = "processor",
-                                .header = "",
-                                .backend = spec->placement.backend };
-    for (int s = 0; s < spec->steps_used; s++) {
-        const struct belt_part *part = spec->steps[s].part;
-        int rc = part->init ? part->init(states[s], spec->steps[s].conf, &in, err) : 0;
+    for (int s = 0; s < chain.steps_used; s++) {
+        const struct belt_part *part = chain.steps[s].part;
+        int rc = part->init ? part->init(states[s], chain.steps[s].conf, in, err) : 0;
         if (rc < 0)
             return rc;
         *ready = s + 1;
@@ -22,11 +16,11 @@ int belt_steps_init(const struct belt_spec *spec, void *states[BELT_STEPS], int 
     return 0;
 }
 
-void belt_steps_fini(const struct belt_spec *spec, void *states[BELT_STEPS], int *ready)
+void belt_steps_fini(struct belt_chain chain, void *states[BELT_STEPS], int *ready)
 {
     for (int s = 0; s < *ready; s++)
-        if (spec->steps[s].part->fini)
-            spec->steps[s].part->fini(states[s], spec->steps[s].conf);
+        if (chain.steps[s].part->fini)
+            chain.steps[s].part->fini(states[s], chain.steps[s].conf);
     *ready = 0;
 }
 
@@ -81,24 +75,24 @@ static void note_keyed(struct belt_engine *engine, uint32_t first, uint32_t end)
         engine->keyed[w] |= engine->live[w] & belt_range_mask(w, first, end);
 }
 
-struct belt_segment belt_segment_run(const struct belt_spec *spec, void *const states[BELT_STEPS],
+struct belt_segment belt_segment_run(struct belt_chain chain, void *const states[BELT_STEPS],
                                      struct belt_engine *engine, struct belt_segment segment,
                                      bool fresh, struct belt_segment *rest, int *rest_used)
 {
     struct belt_view *view = &engine->view;
     uint32_t first = segment.first;
     view->end = segment.end;
-    for (int s = segment.step; s < spec->steps_used; s++) {
-        engine->room_share = share(engine, s, spec->steps_used);
+    for (int s = segment.step; s < chain.steps_used; s++) {
+        engine->room_share = share(engine, s, chain.steps_used);
         view->first = first;
         engine->hold_full = false;
-        uint32_t handled = run_step(&spec->steps[s], states[s], view);
+        uint32_t handled = run_step(&chain.steps[s], states[s], view);
         while (handled < view->end && fresh && s == segment.step && !engine->hold_full &&
                handled == belt_next_live(view, first)) {
             /* Fresh room, and still not enough for this one alone. */
             belt_fail_message(view, handled, BELT_TEXT_TOO_LONG);
             view->first = handled;
-            handled = run_step(&spec->steps[s], states[s], view);
+            handled = run_step(&chain.steps[s], states[s], view);
         }
         if (handled < view->end) {
             rest[(*rest_used)++] = (struct belt_segment){ handled, view->end, s };

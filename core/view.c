@@ -35,9 +35,19 @@ uint32_t belt_attempt(const struct belt_view *view, uint32_t i)
     return view->engine->tries ? view->engine->tries[i] : 0;
 }
 
+static bool is_target(struct belt_view *view, uint32_t i, int batcher)
+{
+    if (batcher >= 0 && (uint32_t)batcher < view->engine->targets)
+        return true;
+    belt_fail_message(view, i, "sent to a batcher that is not there");
+    return false;
+}
+
 void belt_route(struct belt_view *view, uint32_t i, int batcher)
 {
     struct belt_engine *engine = view->engine;
+    if (!is_target(view, i, batcher))
+        return;
     if (!engine->routed) {
         memset(engine->batcher, 0, sizeof engine->batcher);
         engine->routed = true;
@@ -48,6 +58,8 @@ void belt_route(struct belt_view *view, uint32_t i, int batcher)
 void belt_route_also(struct belt_view *view, uint32_t i, int batcher)
 {
     struct belt_engine *engine = view->engine;
+    if (!is_target(view, i, batcher))
+        return;
     if (!engine->any_also) {
         memset(engine->also, 0, sizeof engine->also);
         engine->any_also = true;
@@ -179,6 +191,8 @@ void belt_engine_init(struct belt_engine *engine, const struct belt_column_info 
     engine->room_size = engine->room_share = room_size;
     engine->room = engine->room_used = engine->reserve = engine->moved = 0;
     engine->steps = steps;
+    if (!engine->targets)
+        engine->targets = BELT_BATCHERS;
     engine->view = (struct belt_view){
         .size = sizeof(struct belt_view),
         .columns_used = (uint32_t)count,

@@ -118,7 +118,8 @@ BELT_API int belt_held_settle(uint64_t handle, int code, const char *reason);
 BELT_API const char *belt_held_bytes(uint64_t handle, uint32_t *size);
 /* Many at once: word w of the 64 messages from 64 * w; `mask` must be within live[w]. */
 BELT_API void belt_drop_mask(struct belt_view *view, uint32_t w, uint64_t mask);
-/* Sends the message to the batcher of this id (belt_setup_batcher). Default: the first. */
+/* Sends the message to the batcher of this id (belt_setup_batcher). Default: the first.
+ * With an id that is none, here and below, the message fails. */
 BELT_API void belt_route(struct belt_view *view, uint32_t i, int batcher);
 /* Sends the message to this batcher as well: it is done when all of them are through
  * with it, and failed when any of them failed, once. Several calls add up. */

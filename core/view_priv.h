@@ -33,6 +33,7 @@ struct belt_engine {
     uint32_t room_share; /* of room_size, for the step that runs */
     uint32_t reserve;    /* of room_size, for the frame's own payloads, and what of it */
     uint32_t moved;      /* was used: they move into the room with the first new one */
+    uint32_t targets;    /* batchers that there are */
     int steps;           /* of the chain: each has an equal share */
 };
 

@@ -29,6 +29,9 @@ struct counted {
 
 struct worker {
     struct belt_spec *spec; /* a copy of our own */
+    const struct belt_processor_spec *processor;
+    struct belt_chain chain;
+    struct belt_link_shape shape; /* of frames from another processor */
     const struct belt_worker_map *map;
     char *region;
     struct belt_worker_block *block;
@@ -52,7 +55,7 @@ static void nap(struct worker *w, uint32_t seen)
 }
 
 /* The input frame to work on and a free result. Waits for both. */
-static const struct belt_input_frame *wait_for_work(struct worker *w, struct belt_result **result)
+static const void *wait_for_work(struct worker *w, struct belt_result **result)
 {
     for (uint32_t looks = 0;; looks++) {
         /* A1, pairs with R1 in belt_worker_tell(): what was published before the
@@ -74,10 +77,16 @@ static const struct belt_input_frame *wait_for_work(struct worker *w, struct bel
 
 /* ---- running the chain ------------------------------------------------------ */
 
-static void load(struct worker *w, const struct belt_input_frame *frame, struct belt_result *result)
+static void load(struct worker *w, const void *input, struct belt_result *result)
 {
+    const struct belt_input_frame *frame = input;
     belt_engine_init(&w->engine, w->spec->columns, w->spec->columns_used, w->map->room_size,
-                     w->spec->steps_used, belt_result_memory(result));
+                     w->chain.steps_used, belt_result_memory(result));
+    if (w->processor->from >= 0) {
+        belt_link_load(&w->engine, (struct belt_link_frame *)(uintptr_t)input, &w->shape,
+                       belt_now());
+        return;
+    }
     belt_engine_load(&w->engine, w->region + frame->base,
                      (struct belt_span *)(uintptr_t)frame->spans, frame->count, frame->failed,
                      frame->failed_reason, belt_now());
@@ -92,7 +101,7 @@ static uint32_t run_range(struct worker *w, uint32_t first, uint32_t end, bool f
     struct belt_segment part = { first, end, 0 }, rest[BELT_STEPS + 1];
     int left = 0;
     uint32_t through =
-        belt_segment_run(w->spec, w->states, &w->engine, part, fresh, rest, &left).end;
+        belt_segment_run(w->chain, w->states, &w->engine, part, fresh, rest, &left).end;
     if (!left || through > first || !fresh)
         return through;
     belt_fail_message(&w->engine.view, first, BELT_TEXT_TOO_LONG);
@@ -149,7 +158,7 @@ static uint32_t run_careful(struct worker *w)
         i = belt_next_live(view, i);
         if (i == count)
             return count;
-        if (w->block->attempts[i] >= w->spec->workers.max_attempts)
+        if (w->block->attempts[i] >= w->processor->workers.max_attempts)
             give_up(w, i);
         else if (!run_marked(w, i, fresh))
             return i;
@@ -159,11 +168,11 @@ static uint32_t run_careful(struct worker *w)
 }
 
 /* How many messages of the frame are through after this result. */
-static uint32_t run(struct worker *w, const struct belt_input_frame *frame)
+static uint32_t run(struct worker *w)
 {
     if (w->block->careful == w->now.in + 1)
         return run_careful(w);
-    return run_range(w, (uint32_t)w->now.first, frame->count, true);
+    return run_range(w, (uint32_t)w->now.first, w->engine.count, true);
 }
 
 /* ---- results ---------------------------------------------------------------- */
@@ -244,8 +253,8 @@ static void count_calls(struct worker *w)
 {
     static const struct belt_step frame = { .frame = counted_frame };
     static const struct belt_step message = { .message = counted_message };
-    for (int s = 0; w->spec->workers.timeout && s < w->spec->steps_used; s++) {
-        struct belt_use *use = &w->spec->steps[s];
+    for (int s = 0; w->processor->workers.timeout && s < w->chain.steps_used; s++) {
+        struct belt_use *use = &w->spec->steps[w->processor->first_step + s];
         const struct belt_step *step = (const struct belt_step *)(const void *)use->part;
         w->counted[s] = (struct counted){ step, w->states[s], &w->block->calls };
         w->states[s] = &w->counted[s];
@@ -275,13 +284,19 @@ static int attach(struct worker *w, int region_fd)
 
 static int open_steps(struct worker *w, struct belt_error *err)
 {
-    int ready = 0, rc = belt_steps_open(w->spec, err);
+    struct belt_instance in = { .size = sizeof in,
+                                .index = w->map->index,
+                                .count = w->map->count,
+                                .stage = w->processor->name,
+                                .header = "",
+                                .backend = w->spec->placement.backend };
+    int ready = 0, rc = belt_steps_open(w->spec, w->processor, err);
     if (rc < 0)
         return rc;
-    for (int s = 0; s < w->spec->steps_used; s++)
-        if (!(w->states[s] = calloc(1, w->spec->steps[s].part->state_size + 1)))
+    for (int s = 0; s < w->chain.steps_used; s++)
+        if (!(w->states[s] = calloc(1, w->chain.steps[s].part->state_size + 1)))
             return belt_error_set(err, -ENOMEM, "out of memory");
-    return belt_steps_init(w->spec, w->states, &ready, w->map->index, w->map->count, err);
+    return belt_steps_init(w->chain, w->states, &ready, &in, err);
 }
 
 static int begin(struct worker *w, int region_fd, struct belt_error *err)
@@ -289,10 +304,10 @@ static int begin(struct worker *w, int region_fd, struct belt_error *err)
     int rc = attach(w, region_fd);
     if (rc < 0)
         return belt_error_set(err, rc, "the pipeline's memory: %s", strerror(-rc));
-    if ((rc = belt_sandbox_begin(&w->spec->workers, err)) < 0 || (rc = open_steps(w, err)) < 0)
+    if ((rc = belt_sandbox_begin(&w->processor->workers, err)) < 0 || (rc = open_steps(w, err)) < 0)
         return rc;
     count_calls(w);
-    return belt_sandbox_shut(&w->spec->workers, err);
+    return belt_sandbox_shut(&w->processor->workers, err);
 }
 
 /* A callback that calls exit(): what the application registered with atexit(), and
@@ -315,6 +330,10 @@ _Noreturn void belt_worker_main(const struct belt_spec *spec, const struct belt_
     w = (struct worker){ .spec = (struct belt_spec *)(uintptr_t)spec,
                          .map = map,
                          .wake_fd = wake_fd };
+    w.processor = &spec->processors[map->processor];
+    w.chain = belt_chain_of(spec, w.processor);
+    belt_link_shape(&w.shape, spec, (int)map->processor);
+    w.engine.targets = (uint32_t)spec->batchers_used;
     if (begin(&w, region_fd, &err) < 0) {
         if (w.block)
             snprintf(w.block->error, sizeof w.block->error, "%.250s", err.text);
@@ -324,10 +343,9 @@ _Noreturn void belt_worker_main(const struct belt_spec *spec, const struct belt_
     wake_lane(&w); /* from now on another time-out holds */
     for (;;) {
         struct belt_result *result;
-        const struct belt_input_frame *frame = wait_for_work(&w, &result);
-        load(&w, frame, result);
-        uint32_t end = run(&w, frame);
-        describe(&w, result, end, frame->count);
-        commit(&w, end, frame->count);
+        load(&w, wait_for_work(&w, &result), result);
+        uint32_t end = run(&w), count = w.engine.count;
+        describe(&w, result, end, count);
+        commit(&w, end, count);
     }
 }

@@ -60,7 +60,8 @@ struct belt_result {
 
 /* Where a worker finds its things: bytes from the region's start. */
 struct belt_worker_map {
-    uint32_t index, count;
+    uint32_t index, count; /* instance of its processor, */
+    uint32_t processor;    /* which is this one of the spec */
     uint64_t block, intake, intake_size, results, results_size;
     uint32_t room_size;
 };

@@ -216,7 +216,10 @@ static int fork_zygote(struct belt_zygote *zygote, const struct belt_spec *spec,
 
 int belt_zygote_new(struct belt_zygote **out, const struct belt_spec *spec, struct belt_error *err)
 {
-    int sockets[2], rc = belt_sandbox_check(&spec->workers, err);
+    int sockets[2], rc = 0;
+    for (int p = 0; rc == 0 && p < spec->processors_used; p++)
+        if (spec->processors[p].isolation == BELT_ISOLATION_PROCESS)
+            rc = belt_sandbox_check(&spec->processors[p].workers, err);
     if (rc < 0)
         return rc;
     struct belt_zygote *zygote = calloc(1, sizeof *zygote);

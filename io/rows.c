@@ -5,10 +5,13 @@ static int use_column(struct belt_row_columns *rows, struct belt_setup *setup, i
 {
     if (column < 0)
         return column;
+    const struct belt_column_info *info = belt_setup_info(setup, column);
+    if (!info)
+        return 0; /* messages do not have it here */
     if (rows->used == BELT_COLUMNS)
         return belt_node_error(err, belt_setup_node(setup), "columns: more than %d", BELT_COLUMNS);
     rows->column[rows->used] = column;
-    rows->info[rows->used++] = *belt_setup_info(setup, column);
+    rows->info[rows->used++] = *info;
     return 0;
 }
 

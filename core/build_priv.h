@@ -1,0 +1,31 @@
+/* What the files that wire a run share. The region is laid out by one walk that is
+ * done twice: first without memory, to count, then with it. */
+#ifndef BELT_BUILD_PRIV_H
+#define BELT_BUILD_PRIV_H
+
+#include "core/run_priv.h"
+
+/* The next bytes of the region; NULL while counting. */
+void *belt_carve(struct belt_engine_run *run, uint64_t size, uint64_t align);
+/* A ring in the region, formatted; its base is NULL while counting. */
+struct belt_mem belt_carve_ring(struct belt_engine_run *run, struct belt_ring_conf conf);
+
+/* Whom to wake; NULL: nobody, it is the same lane. */
+static inline struct belt_lane *belt_other_lane(const struct belt_stage *from,
+                                                const struct belt_stage *to)
+{
+    return from->lane == to->lane ? NULL : to->lane;
+}
+
+/* Results and what both sides tell each other; after the edges to the processor. */
+void belt_worker_carve(struct belt_engine_run *run, struct belt_chain_stage *chain, uint32_t room);
+
+/* ---- link_build.c --------------------------------------------------------------- */
+
+/* The structs for the links of every processor instance. False: out of memory. */
+bool belt_links_make(struct belt_engine_run *run);
+/* Their rings. */
+void belt_links_lay_out(struct belt_engine_run *run);
+void belt_links_free(struct belt_chain_stage *chain);
+
+#endif

@@ -1,0 +1,36 @@
+/* Memory that a processor instance shares with its worker. */
+#include "core/build_priv.h"
+#include "core/worker_priv.h"
+
+#define RESULT_SLOTS 4
+
+static uint64_t offset_in(const struct belt_engine_run *run, const void *at)
+{
+    return run->region.base ? (uint64_t)((const char *)at - (const char *)run->region.base) : 0;
+}
+
+void belt_worker_carve(struct belt_engine_run *run, struct belt_chain_stage *chain, uint32_t room)
+{
+    struct belt_worker *worker = chain->worker;
+    uint32_t p = (uint32_t)(chain->processor - run->spec->processors);
+    struct belt_ring_conf conf = { .kind = BELT_SPSC,
+                                   .items = RESULT_SLOTS,
+                                   .item_size = (uint32_t)belt_result_size(run->spec, room) };
+    struct belt_mem results = belt_carve_ring(run, conf);
+    worker->block = belt_carve(run, sizeof *worker->block, 4096);
+    if (!results.base)
+        return;
+    const struct belt_rx *input = chain->ins_used ? &chain->ins[0].rx : &chain->intake.rx;
+    const struct belt_ring *intake = input->ring;
+    belt_rx_open(&worker->results, results);
+    worker->map = (struct belt_worker_map){ .index = chain->stage.index,
+                                            .count = run->plan->processor_instances[p],
+                                            .processor = p,
+                                            .block = offset_in(run, worker->block),
+                                            .intake = offset_in(run, intake),
+                                            .intake_size = intake->footprint,
+                                            .results = offset_in(run, results.base),
+                                            .results_size = results.size,
+                                            .room_size = room };
+    worker->wake_fd = chain->stage.lane->fd;
+}
