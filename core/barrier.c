@@ -94,6 +94,49 @@ static int rest_by_turns(struct belt_pipeline *p, struct belt_error *err)
     return -ETIMEDOUT;
 }
 
+/* ---- standing still ------------------------------------------------------------- */
+
+void belt_barrier_park(struct belt_lane *lane)
+{
+    struct belt_engine_run *run = lane->run;
+    pthread_mutex_lock(&run->lock);
+    run->barrier.parked++;
+    pthread_cond_broadcast(&run->changed);
+    while (belt_load_relaxed32(&run->barrier.epoch) == BELT_BARRIER_FREEZE)
+        pthread_cond_wait(&run->changed, &run->lock);
+    run->barrier.parked--;
+    pthread_mutex_unlock(&run->lock);
+}
+
+void belt_barrier_thaw(struct belt_engine_run *run)
+{
+    pthread_mutex_lock(&run->lock);
+    belt_store_relaxed32(&run->barrier.epoch, 0);
+    pthread_cond_broadcast(&run->changed);
+    pthread_mutex_unlock(&run->lock);
+    belt_run_wake(run);
+}
+
+int belt_barrier_freeze(struct belt_engine_run *run, uint64_t deadline_ns)
+{
+    struct timespec at;
+    clock_gettime(CLOCK_REALTIME, &at); /* the clock of the run's condition */
+    uint64_t ns = (uint64_t)at.tv_nsec + deadline_ns % 1000000000u;
+    uint64_t seconds = deadline_ns / 1000000000u + ns / 1000000000u;
+    at.tv_sec += (time_t)(seconds < INT32_MAX ? seconds : INT32_MAX);
+    at.tv_nsec = (long)(ns % 1000000000u);
+    belt_store_relaxed32(&run->barrier.epoch, BELT_BARRIER_FREEZE);
+    belt_run_wake(run);
+    int rc = 0;
+    pthread_mutex_lock(&run->lock);
+    while (rc == 0 && run->barrier.parked + run->lanes_left < run->lanes_used)
+        rc = -pthread_cond_timedwait(&run->changed, &run->lock, &at);
+    pthread_mutex_unlock(&run->lock);
+    if (rc < 0)
+        belt_barrier_thaw(run);
+    return rc;
+}
+
 static void press(struct belt_engine_run *run, bool on)
 {
     if (run->barrier.flush == on)

@@ -13,10 +13,18 @@ struct belt_barrier {
     uint32_t paused; /* atomic: sources give nothing */
     uint32_t epoch;  /* atomic: lanes are to report on this; 0: nothing is asked */
     uint32_t last;   /* control thread: the last epoch given out */
+    uint32_t parked; /* under the run's lock */
     bool flush;      /* control thread: open batches are to go, too; holds `pressure` */
 };
 
 #define BELT_BARRIER_GONE UINT32_MAX
+#define BELT_BARRIER_FREEZE UINT32_MAX /* an epoch in which lanes stand still between turns */
+
+/* Stands still until the freeze is over. Lane. */
+void belt_barrier_park(struct belt_lane *lane);
+/* 0: no lane makes a turn until the thaw; -ETIMEDOUT, and none stands. Control thread. */
+int belt_barrier_freeze(struct belt_engine_run *run, uint64_t deadline_ns);
+void belt_barrier_thaw(struct belt_engine_run *run);
 
 /* After a round that began when `epoch` was asked for. Lane. */
 void belt_barrier_report(struct belt_lane *lane, uint32_t epoch, enum belt_turn outcome);

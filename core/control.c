@@ -70,6 +70,54 @@ int belt_pipeline_set_rate(struct belt_pipeline *p, const char *source,
     return 0;
 }
 
+/* ---- batches -------------------------------------------------------------------- */
+
+static int find_batcher(const struct belt_pipeline *p, const char *name, struct belt_error *err)
+{
+    if (!p->run || p->ended)
+        return belt_error_set(err, -EINVAL, "the pipeline does not run");
+    for (int i = 0; i < belt_spec_outlets(p->spec); i++)
+        if (!name || strcmp(p->spec->batchers[i].name, name) == 0)
+            return i;
+    return belt_error_set(err, -EINVAL, "%s has no batcher '%s'", p->spec->name, name ? name : "");
+}
+
+/* What batches are told to be from now on. */
+static int set_batches(struct belt_pipeline *p, int i, const struct belt_batching *b,
+                       struct belt_error *err)
+{
+    struct belt_batcher_spec *spec = &p->spec->batchers[i];
+    uint64_t size = b->messages ? b->messages : (uint64_t)spec->size;
+    uint64_t bytes = b->bytes ? b->bytes : spec->bytes;
+    uint64_t timeout = b->timeout_ns ? b->timeout_ns : spec->timeout;
+    int rc = belt_run_set_batches(p->run, i, (uint32_t)size, bytes, timeout, err);
+    if (rc < 0)
+        return rc;
+    spec->size = (int64_t)size;
+    spec->bytes = bytes;
+    spec->timeout = timeout;
+    return 0;
+}
+
+int belt_pipeline_set_batching(struct belt_pipeline *p, const char *batcher,
+                               const struct belt_batching *batching, uint64_t deadline_ns,
+                               struct belt_error *err)
+{
+    struct belt_batching b = { 0 };
+    int i = find_batcher(p, batcher, err);
+    if (i < 0)
+        return i;
+    memcpy(&b, batching, batching->size < sizeof b ? batching->size : sizeof b);
+    int rc = p->started ? belt_barrier_freeze(p->run, deadline_ns) : 0;
+    if (rc < 0)
+        return belt_error_set(err, rc, "%s did not stand still in time: nothing is changed",
+                              p->spec->name);
+    rc = set_batches(p, i, &b, err);
+    if (p->started)
+        belt_barrier_thaw(p->run);
+    return rc;
+}
+
 /* ---- handing messages in ------------------------------------------------------- */
 
 void *belt_pipeline_push_conf(const struct belt_pipeline *p, const char *source,

@@ -43,6 +43,22 @@ BELT_API int belt_pipeline_pause(struct belt_pipeline *p, uint64_t deadline_ns, 
 /* Goes on. A stop does so by itself. */
 BELT_API void belt_pipeline_resume(struct belt_pipeline *p);
 
+/* ---- batches of a batcher -------------------------------------------------------- */
+
+/* As in its settings; 0: as it is. */
+struct belt_batching {
+    uint32_t size;       /* sizeof(struct belt_batching), set by the caller */
+    uint32_t messages;   /* a batch is cut at so many, */
+    uint64_t bytes;      /* at so many bytes, */
+    uint64_t timeout_ns; /* so long after its first message; BELT_FOREVER: never */
+};
+/* From the next turn on; open batches beyond the new limits are cut. All lanes stand
+ * still for it between two turns; -ETIMEDOUT: one did not get there in deadline_ns, and
+ * nothing is changed. `batcher` by its key ("failed" too), NULL: the first. */
+BELT_API int belt_pipeline_set_batching(struct belt_pipeline *p, const char *batcher,
+                                        const struct belt_batching *batching, uint64_t deadline_ns,
+                                        struct belt_error *err);
+
 /* ---- what is left ------------------------------------------------------------- */
 
 enum belt_remainder_place {

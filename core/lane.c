@@ -129,6 +129,10 @@ static enum belt_turn round_of(struct belt_lane *lane, uint64_t now, struct belt
     /* A2, pairs with R2 in ask(): what others had done when it was asked is seen in this
      * round; else it would be called quiet with work in its edges. */
     uint32_t epoch = belt_load_acquire32(&lane->run->barrier.epoch);
+    if (epoch == BELT_BARRIER_FREEZE) {
+        belt_barrier_park(lane);
+        epoch = 0;
+    }
     enum belt_turn outcome = belt_lane_turn(lane, now, err);
     if (epoch)
         belt_barrier_report(lane, epoch, outcome);

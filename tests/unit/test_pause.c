@@ -105,6 +105,43 @@ Test(pause, brings_lanes_to_rest_again_and_again, .timeout = 60)
     belt_pipeline_free(p);
 }
 
+Test(batching, changes_while_turns_are_made, .timeout = 10)
+{
+    struct belt_error err = { 0 };
+    struct belt_pipeline *p =
+        pipeline_of("source: { say: { words: 'a,b,c,d', endless: true } }\n"
+                    "batchers: { x: { size: 2, timeout: 1h, sink: keep_all } }\n");
+    struct belt_batching batching = { .size = sizeof batching, .messages = 4 };
+    turn(p, 5);
+    cr_assert_eq(memcmp(kept.text, "[s:a|b|][s:c|d|]", 16), 0, "%s", kept.text);
+    cr_assert_eq(belt_pipeline_set_batching(p, "x", &batching, 0, &err), 0, "%s", err.text);
+    kept.used = 0;
+    turn(p, 5);
+    cr_assert_not_null(strstr(kept.text, "[s:a|b|c|d|]"), "%s", kept.text);
+    cr_assert_eq(belt_pipeline_set_batching(p, "y", &batching, 0, &err), -EINVAL);
+    cr_assert_str_eq(err.text, "pipeline has no batcher 'y'");
+    belt_pipeline_free(p);
+}
+
+Test(batching, changes_under_lanes_that_run, .timeout = 30)
+{
+    struct belt_error err = { 0 };
+    struct belt_pipeline *p = pipeline_of(LANES);
+    cr_assert_eq(belt_pipeline_start(p, &err), 0, "%s", err.text);
+    for (uint32_t i = 0; i < 100; i++) {
+        struct belt_batching batching = { .size = sizeof batching,
+                                          .messages = i % 2 ? 10 : 5000,
+                                          .timeout_ns = MS };
+        cr_assert_eq(belt_pipeline_set_batching(p, NULL, &batching, 10000 * MS, &err), 0, "%s",
+                     err.text);
+    }
+    belt_pipeline_stop(p, BELT_FOREVER);
+    cr_assert_eq(belt_pipeline_wait(p, BELT_FOREVER, &err), 0, "%s", err.text);
+    cr_assert_eq(totals_of(p).unsettled, 0);
+    expect_whole(p);
+    belt_pipeline_free(p);
+}
+
 Test(pause, a_stop_goes_through_it, .timeout = 20)
 {
     struct belt_error err = { 0 };
