@@ -338,8 +338,10 @@ static int batch(void *state, struct belt_batch *batch, struct belt_error *err)
         return belt_error_set(err, -ENOMEM, "write %s: out of memory", s->conf->path);
     if (file->target.fd < 0) {
         int rc = open_file(s, file, err);
-        if (rc < 0)
+        if (rc < 0) {
+            belt_target_account(&file->target, batch, rc);
             return rc;
+        }
     } else if (file != s->newest) {
         unlink_use(s, file);
         link_newest(s, file);

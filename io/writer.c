@@ -83,7 +83,6 @@ static void end(struct belt_write *write, int code)
     struct belt_target *target = write->target;
     write->code = code;
     target->busy = false;
-    target->torn |= code < 0;
     if (target->offset == BELT_IO_STREAM)
         return;
     if (code == 0)
@@ -148,6 +147,15 @@ static void collect(struct belt_writer *writer, bool wait)
     }
 }
 
+void belt_target_account(struct belt_target *target, const struct belt_batch *batch, int code)
+{
+    bool again = batch->attempt > 1;
+    if (code < 0 && !again)
+        target->torn++;
+    else if (code == 0 && again && target->torn)
+        target->torn--;
+}
+
 static struct belt_write *take_spare(struct belt_writer *writer)
 {
     struct belt_write *write = writer->spare;
@@ -165,6 +173,7 @@ static struct belt_write *take_spare(struct belt_writer *writer)
 
 static void give_back(struct belt_writer *writer, struct belt_write *write)
 {
+    belt_target_account(write->target, write->batch, write->code);
     write->target->queued--;
     write->next = writer->spare;
     writer->spare = write;
@@ -209,8 +218,10 @@ int belt_writer_put(struct belt_writer *writer, struct belt_target *target,
     if (!batch->bytes_size)
         return 0;
     struct belt_write *write = take_spare(writer);
-    if (!write)
+    if (!write) {
+        belt_target_account(target, batch, -ENOMEM);
         return refused(target, "write", -ENOMEM, err);
+    }
     *write = (struct belt_write){
         .next_of_all = write->next_of_all, .target = target, .batch = batch, .code = 1
     };

@@ -17,7 +17,7 @@ struct belt_target {
     uint64_t offset;  /* of the next write; BELT_IO_STREAM: it has none */
     uint32_t queued;  /* batches not yet ended */
     bool busy;        /* a write is under way */
-    bool torn;        /* a write failed: rows are missing */
+    uint32_t torn;    /* batches whose write failed: their rows are missing */
 };
 
 struct belt_write;
@@ -37,6 +37,9 @@ void belt_writer_close(struct belt_writer *writer);
 /* As a sink's batch(): 0 written, BELT_PENDING, or negative with the reason in err. */
 int belt_writer_put(struct belt_writer *writer, struct belt_target *target,
                     struct belt_batch *batch, struct belt_error *err);
+/* A batch for this target ended, or did not get so far: what is handed over again and
+ * then written is not missing any more. The writer does it for what it was given. */
+void belt_target_account(struct belt_target *target, const struct belt_batch *batch, int code);
 /* Ends the batches that are done. Their number. */
 int belt_writer_poll(struct belt_writer *writer);
 /* Sleeps until a write is done, if any is under way; poll() then tells. */

@@ -376,6 +376,27 @@ Test(sink_file, leaves_no_torn_row_behind_a_failed_write)
     belt_writer_close(&writer);
 }
 
+Test(sink_file, misses_no_row_that_was_written_when_handed_over_again)
+{
+    struct belt_writer writer;
+    struct belt_error err = { 0 };
+    open_faulty(&writer);
+    struct belt_target target = target_at("a");
+    memcpy(fault.script, (int64_t[]){ 0, -EIO, 0, -EIO, 0 }, 5 * sizeof(int64_t));
+    write_rows(&writer, &target, 1, 3);
+    cr_assert_eq(target.torn, 1);
+    struct belt_batch again = batch_of("", "row1\n");
+    for (again.attempt = 2; again.attempt < 4; again.attempt++) {
+        codes[0] = 99;
+        int rc = belt_writer_put(&writer, &target, &again, &err);
+        while (rc == BELT_PENDING && codes[0] == 99)
+            belt_writer_poll(&writer);
+        cr_assert_eq(target.torn, again.attempt == 2);
+    }
+    cr_assert_str_eq(io_text("a"), "row0\nrow2\nrow1\n");
+    belt_writer_close(&writer);
+}
+
 static void expect_rows_by(const char *backend)
 {
     struct belt_writer writer;
