@@ -197,10 +197,12 @@ static void find_pool(struct finds *f)
 {
     const struct belt_pool *pool = &f->run->pool;
     const struct belt_rx *rx = &f->run->chains[0].intake.rx;
-    for (uint64_t at = rx->ring->released; at != rx->ring->published; at++) {
-        const char *slot = rx->first + (size_t)((uint32_t)at & rx->mask) * rx->slot_size;
+    for (uint64_t at = 0; at <= rx->mask; at++) {
+        const uint64_t *slot = belt_mpmc_slot(rx->first, rx->mask, rx->slot_size, at);
         uint32_t number;
-        memcpy(&number, slot + BELT_SEQUENCE_SIZE, sizeof number);
+        if (belt_mpmc_state_of(*slot) != BELT_MPMC_FILLED)
+            continue;
+        memcpy(&number, slot + 1, sizeof number);
         const char *frame = pool->frames + (size_t)number * sizeof(struct belt_input_frame);
         find_input(f, (const void *)frame, NULL);
     }
