@@ -103,7 +103,9 @@ void belt_tell_frame_end(struct belt_chain_stage *chain)
     uint64_t dropped = stats->dropped - told->dropped, failed = stats->failed - told->failed;
     uint64_t ended = dropped + stats->folded - told->folded;
     uint64_t forward = frame->count > ended + failed ? frame->count - ended - failed : 0;
-    bool last = chain->outlets_used == 0 || (chain->outlets_used == 1 && chain->outlets[0].failed);
+    int batchers = chain->outlets_used;
+    batchers -= batchers && chain->outlets[batchers - 1].failed;
+    bool last = !batchers && !chain->fanouts_used;
     uint64_t values[] = { frame->count,
                           last ? ended + forward : ended,
                           last ? 0 : forward,

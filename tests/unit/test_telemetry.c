@@ -100,6 +100,26 @@ Test(telemetry, without_batchers_the_processor_acks, .timeout = 10)
     belt_pipeline_free(p);
 }
 
+Test(telemetry, what_goes_on_to_another_processor_is_forwarded, .timeout = 10)
+{
+    static struct heard heard;
+    struct belt_pipeline *p = listen_to("source: { say: 'a,no,b' }\n"
+                                        "processors: { one: { steps: [ mark: {} ] },\n"
+                                        "              two: { from: one }, too: { from: one } }\n",
+                                        "beltway.processor.stop", &heard);
+    uint64_t forward[2] = { 0 }, ack[2] = { 0 };
+    for (int i = 0; i < heard.used; i++) {
+        bool second = strstr(heard.at[i].stage, "one") == NULL;
+        forward[second] += value(&heard, i, BELT_FIELD_TO_FORWARD);
+        ack[second] += value(&heard, i, BELT_FIELD_TO_ACK);
+    }
+    cr_assert_eq(forward[0], 2);
+    cr_assert_eq(ack[0], 1);
+    cr_assert_eq(forward[1], 0);
+    cr_assert_eq(ack[1], 4, "both have all of them");
+    belt_pipeline_free(p);
+}
+
 Test(telemetry, tells_each_message_when_asked_by_name, .timeout = 10)
 {
     static struct heard heard;
