@@ -51,7 +51,7 @@ struct belt_input_frame *belt_retry_frame(struct belt_chain_stage *chain, uint64
 void belt_retry_loaded(struct belt_chain_stage *chain)
 {
     struct belt_retry *r = chain->retry;
-    memset(chain->engine.keyed, r->ordered ? 0 : 0xff, sizeof chain->engine.keyed);
+    memset(chain->engine.keyed, chain->engine.keyed_step ? 0 : 0xff, sizeof chain->engine.keyed);
     if (!is_private(chain)) {
         r->chunk = chain->frame->chunk;
         return;

@@ -195,6 +195,21 @@ Test(retry, the_payload_orders_too)
     belt_pipeline_free(p);
 }
 
+Test(retry, a_later_processor_keeps_the_order_of_an_earlier_ones_field)
+{
+    memset(&flaky, 0, sizeof flaky);
+    struct belt_pipeline *p = pipeline_with(
+        &flaky_step.part, "source: { say: { words: 'x1,y,x0', repeat: 2 } }\n"
+                          "processors:\n"
+                          "  one: { steps: [ letter: {} ] }\n"
+                          "  two: { steps: [ flaky: {} ] }\n"
+                          "batcher: { size: 1000, sink: { keep_all: {} } }\n"
+                          "failed: { attempts: 2, backoff: 10ms, ordered: letter }\n");
+    runs(p, 6, 0);
+    cr_assert_str_eq(kept.text, "[e:y|y|x1|x0|x1|x0|]", "%s", kept.text);
+    belt_pipeline_free(p);
+}
+
 /* ---- refused ------------------------------------------------------------------------- */
 
 static void refuses(const char *failed, const char *more, const char *why)
