@@ -173,15 +173,14 @@ int fold_init(void *state, void *, const belt_instance *, belt_error *)
     return 0;
 }
 
-// A row is 8 bytes of tenths, then the id.
+// Rows are packed: the id, the tenths.
 int fold_batch(void *state, belt_batch *batch, belt_error *)
 {
     Map *map = static_cast<Map *>(state);
     for (uint32_t i = 0; i < batch->count; i++) {
-        const char *row = batch->bytes + batch->spans[i].at;
-        int64_t tenths;
-        memcpy(&tenths, row, 8);
-        slot_of(map, row + 8, batch->spans[i].size - 8)->fold.add(tenths);
+        uint32_t size;
+        const char *id = belt_batch_text(batch, i, 0, &size);
+        slot_of(map, id, size)->fold.add(belt_batch_number(batch, i, 1));
     }
     return 0;
 }
@@ -194,28 +193,23 @@ void fold_fini(void *state, void *)
             folds[static_cast<size_t>(atoi(slot.id + 1)) % BROADWAY_IDS].add(slot.fold);
 }
 
-struct Columns {
-    int sensor, value;
-};
-
-int columns_prepare(void *conf, belt_setup *setup, belt_error *err)
+int halves_prepare(void *conf, belt_setup *setup, belt_error *err)
 {
-    Columns *c = static_cast<Columns *>(conf);
-    c->sensor = belt_setup_field(setup, nullptr, "sensor", err);
-    c->value = c->sensor < 0 ? -1 : belt_setup_field(setup, nullptr, "value", err);
-    return c->value < 0 ? -1 : 0;
+    int sensor = belt_setup_field(setup, nullptr, "sensor", err);
+    *static_cast<int *>(conf) = sensor;
+    return sensor < 0 ? sensor : 0;
 }
 
 int halves_init(void *state, void *conf, const belt_instance *, belt_error *)
 {
-    *static_cast<Columns *>(state) = *static_cast<Columns *>(conf);
+    *static_cast<int *>(state) = *static_cast<int *>(conf);
     return 0;
 }
 
 // To the first or the second batcher, by the id's hash.
 uint32_t halves_frame(void *state, belt_view *view)
 {
-    int sensor = static_cast<Columns *>(state)->sensor;
+    int sensor = *static_cast<int *>(state);
     BELT_EACH (view, i) {
         uint32_t size;
         const char *id = belt_text(view, sensor, i, &size);
@@ -224,57 +218,12 @@ uint32_t halves_frame(void *state, belt_view *view)
     return view->end;
 }
 
-size_t reading_bound(const void *conf, const belt_view *view, uint32_t i)
-{
-    return 8 + view->columns[static_cast<const Columns *>(conf)->sensor].as.spans[i].size;
-}
-
-size_t reading_row(const void *conf, const belt_view *view, uint32_t i, char *out)
-{
-    const Columns *c = static_cast<const Columns *>(conf);
-    uint32_t size;
-    const char *id = belt_text(view, c->sensor, i, &size);
-    int64_t tenths = belt_number(view, c->value, i);
-    memcpy(out, &tenths, 8);
-    memcpy(out + 8, id, size);
-    return 8 + size;
-}
-
-// The same for up to 64 messages.
-size_t reading_bounds(const void *conf, const belt_view *view, uint32_t w, uint64_t mask)
-{
-    size_t bytes = 0;
-    for (; mask; mask &= mask - 1)
-        bytes += reading_bound(conf, view, 64 * w + static_cast<uint32_t>(__builtin_ctzll(mask)));
-    return bytes;
-}
-
-size_t reading_rows(const void *conf, const belt_view *view, uint32_t w, uint64_t mask, char *out,
-                    uint32_t at, belt_span *places)
-{
-    const Columns *c = static_cast<const Columns *>(conf);
-    uint32_t used = 0;
-    for (; mask; mask &= mask - 1) {
-        uint32_t i = 64 * w + static_cast<uint32_t>(__builtin_ctzll(mask)), size;
-        const char *id = belt_text(view, c->sensor, i, &size);
-        int64_t tenths = belt_number(view, c->value, i);
-        memcpy(out + used, &tenths, 8);
-        if (size <= 8)
-            memcpy(out + used + 8, id, 8); // what is too much is overwritten, or in the pad
-        else
-            memcpy(out + used + 8, id, size);
-        *places++ = { at + used, 8 + size };
-        used += 8 + size;
-    }
-    return used;
-}
-
 const belt_part *halves_step()
 {
     static belt_step step = {};
     step.part = part_of(BELT_STEP, "halves");
-    step.part.conf_size = step.part.state_size = sizeof(Columns);
-    step.part.prepare = columns_prepare;
+    step.part.conf_size = step.part.state_size = sizeof(int);
+    step.part.prepare = halves_prepare;
     step.part.init = halves_init;
     step.frame = halves_frame;
     return &step.part;
@@ -288,20 +237,8 @@ const belt_part *fold_sink()
     sink.part.init = fold_init;
     sink.part.fini = fold_fini;
     sink.batch = fold_batch;
+    sink.format = "{ packed: { columns: [sensor, value] } }";
     return &sink.part;
-}
-
-const belt_part *reading_format()
-{
-    static belt_format format = {};
-    format.part = part_of(BELT_FORMAT, "reading");
-    format.part.conf_size = sizeof(Columns);
-    format.part.prepare = columns_prepare;
-    format.bound = reading_bound;
-    format.row = reading_row;
-    format.bounds = reading_bounds;
-    format.rows = reading_rows;
-    return &format.part;
 }
 
 // ---- the runs
@@ -328,7 +265,7 @@ void register_lines(const char *name, const std::string &path, const std::string
     BenchJob job;
     job.yaml = "source: { file: { paths: '" + path + "' } }\n" + more;
     job.input = [=] { return bench_file(path); };
-    job.parts = { halves_step(), fold_sink(), reading_format() };
+    job.parts = { halves_step(), fold_sink() };
     job.before = [] { folds.assign(BROADWAY_IDS, BroadwayFold()); };
     job.wrong = [=](const belt_totals &) {
         static const std::vector<BroadwayFold> all = broadway_folds(job.input().messages);
@@ -363,9 +300,9 @@ const bool registered = [] {
     std::string path = bench_file_from("BELT_BROADWAY_LINES");
     if (path.empty())
         return true;
-    std::string one = "{ size: 1000, timeout: 1s, order: any, sink: { fold: { format: reading } }";
+    std::string one = "{ size: 1000, timeout: 1s, order: any, sink: { fold: {} }";
     register_lines("broadway/c1", path,
-                   split + ("batcher: " + one + ", key: sensor, concurrency: 2 }\n"));
+                   split + ("batcher: " + one + ", partition_by: sensor, concurrency: 2 }\n"));
     register_lines("broadway/c2", path,
                    split_into_halves + ("batchers: { even: " + one + " }, odd: " + one + " } }\n"));
     return true;

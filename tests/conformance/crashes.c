@@ -2,14 +2,18 @@
  * from outside. Broadway loses what was inside; here nothing is lost. */
 #include "tests/conformance/conformance.h"
 
-/* ---- a source that loses its input for a while ------------------------------------------ */
+/* ---- a source that breaks after each record ------------------------------------------------ */
 
-struct shaky {
+static struct {
+    int given, lives, others; /* of this source; init() calls of it and of the step */
+} frail;
+
+struct frail_state {
     char *arena;
-    int calls;
+    int given;
 };
 
-static int shaky_prepare(void *conf, struct belt_setup *setup, struct belt_error *err)
+static int frail_prepare(void *conf, struct belt_setup *setup, struct belt_error *err)
 {
     (void)conf, (void)err;
     belt_setup_limit(setup, 1);
@@ -17,59 +21,96 @@ static int shaky_prepare(void *conf, struct belt_setup *setup, struct belt_error
     return 0;
 }
 
-static int shaky_init(void *state, void *conf, const struct belt_instance *in,
+static int frail_init(void *state, void *conf, const struct belt_instance *in,
                       struct belt_error *err)
 {
     (void)conf, (void)err;
-    ((struct shaky *)state)->arena = in->arena;
+    ((struct frail_state *)state)->arena = in->arena;
+    frail.lives++;
     return 0;
 }
 
-/* Two records before the gap of 50 calls, two behind it. */
-static int shaky_fill(void *state, struct belt_fill *out, struct belt_error *err)
+static int frail_fill(void *state, struct belt_fill *out, struct belt_error *err)
 {
-    struct shaky *s = state;
-    int call = s->calls++;
-    (void)err;
-    if (call >= 2 && call < 52)
-        return BELT_FILL_IDLE;
-    if (call == 54)
+    struct frail_state *s = state;
+    if (frail.given == 3)
         return BELT_FILL_END;
-    memcpy(s->arena, "x", 1);
-    out->base = s->arena;
+    if (s->given == 1) {
+        belt_error_set(err, -EIO, "the line went down");
+        return BELT_FILL_ERROR;
+    }
+    s->arena[0] = 'x';
     out->spans[0] = (struct belt_span){ 0, 1 };
+    out->base = s->arena;
+    out->last_of_slab = out->last_of_chunk = true;
+    out->chunk = (uint64_t)frail.given++;
+    s->given++;
     return 1;
 }
 
-static const struct belt_source shaky = {
+static const struct belt_source frail_source = {
     .part = { .abi = BELT_ABI,
               .kind = BELT_SOURCE,
-              .name = "shaky",
-              .help = "loses its input for a while",
-              .state_size = sizeof(struct shaky),
-              .prepare = shaky_prepare,
-              .init = shaky_init },
-    .fill = shaky_fill,
+              .name = "frail",
+              .help = "breaks",
+              .state_size = sizeof(struct frail_state),
+              .prepare = frail_prepare,
+              .init = frail_init },
+    .fill = frail_fill,
+    .restarts = true,
 };
 
-/* A source is code of the engine's own process: what it loses is its input, and it says "idle"
- * until it has it back. Nobody else notices. */
-Test(conformance, B072_producer_crash_isolated)
+static int count_init(void *state, void *conf, const struct belt_instance *in,
+                      struct belt_error *err)
 {
-    struct belt_pipeline *p =
-        pipeline_with(&shaky.part, "source: shaky\nbatcher: { timeout: 5ms, sink: keep_all }\n");
-    turn_ms(p, 1, 40);
-    cr_assert_str_eq(kept.text, "[t:x|x|]", "what was read before is not held up");
-    end_and_free(p);
+    (void)state, (void)conf, (void)in, (void)err;
+    frail.others++;
+    return 0;
 }
 
-/* Nobody subscribes: the same instance goes on where it was. */
+static const struct belt_step counted = {
+    .part = { .abi = BELT_ABI,
+              .kind = BELT_STEP,
+              .name = "counted",
+              .help = "counts its lives",
+              .init = count_init },
+    .message = obey_message,
+};
+
+static struct belt_pipeline *with_frail_source(void)
+{
+    struct belt_error err = { 0 };
+    memset(&frail, 0, sizeof frail);
+    struct belt_pipeline *p = pipeline_with(
+        &frail_source.part, "sources: { down: { frail: {}, restart: { max: 5, within: 60s,\n"
+                            "                           backoff: 10ms } },\n"
+                            "           up: { say: { words: 'a,b', repeat: 5 } } }\n"
+                            "processor: { concurrency: 1, steps: [ counted: {} ] }\n"
+                            "batcher: { order: any, sink: keep_all }\n");
+    cr_assert_eq(belt_pipeline_add(p, &counted.part, &err), 0, "%s", err.text);
+    return p;
+}
+
+/* What crashes is fill(), by saying ERROR; with `restart` its instance is set up again, alone. */
+Test(conformance, B072_producer_crash_isolated)
+{
+    struct belt_pipeline *p = with_frail_source();
+    expect_end(p);
+    cr_assert_eq(frail.lives, 3);
+    cr_assert_eq(frail.others, 1);
+    expect_totals(p, 13, 0);
+    belt_pipeline_free(p);
+}
+
+/* Nobody subscribes: the edges stay, and the new instance goes on behind the last record. */
 Test(conformance, B073_producer_resubscription)
 {
-    struct belt_pipeline *p =
-        pipeline_with(&shaky.part, "source: shaky\nbatcher: { timeout: 5ms, sink: keep_all }\n");
+    struct belt_pipeline *p = with_frail_source();
     expect_end(p);
-    cr_assert_str_eq(kept.text, "[t:x|x|][e:x|x|]");
+    size_t found = 0;
+    for (const char *at = rows(); *at; at++)
+        found += *at == 'x';
+    cr_assert_eq(found, 3);
     belt_pipeline_free(p);
 }
 

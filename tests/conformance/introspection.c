@@ -1,6 +1,45 @@
 /* Introspection and stop: B098 to B103. */
 #include "tests/conformance/conformance.h"
 
+static void expect_plan(const char *yaml, const char *const names[], const char *absent)
+{
+    char *plan;
+    size_t size;
+    struct belt_error err = { 0 };
+    struct belt_pipeline *p = pipeline_of(yaml);
+    FILE *out = open_memstream(&plan, &size);
+    cr_assert_eq(belt_pipeline_print_plan(p, out, &err), 0, "%s", err.text);
+    fclose(out);
+    for (size_t i = 0; names[i]; i++)
+        cr_assert_not_null(strstr(plan, names[i]), "no %s in\n%s", names[i], plan);
+    cr_assert_null(strstr(plan, absent), "%s in\n%s", absent, plan);
+    free(plan);
+    belt_pipeline_free(p);
+}
+
+/* The plan: every instance of every stage, where it runs, as text. */
+Test(conformance, B098_topology_default)
+{
+    expect_plan("source: { say: a }\nprocessor: { concurrency: 2 }\n"
+                "batchers: { one: { sink: keep_all } }\n",
+                (const char *const[]){ "source.0 (say)", "processor.0", "processor.1",
+                                       "batchers.one.0", NULL },
+                "processor.2");
+}
+
+Test(conformance, B099_topology_no_batchers)
+{
+    expect_plan("source: { say: a }\n", (const char *const[]){ "source.0", "processor.0", NULL },
+                "batcher");
+}
+
+Test(conformance, B100_topology_several_batchers)
+{
+    expect_plan("source: { say: a }\nprocessor: { concurrency: 1 }\n"
+                "batchers: { one: { sink: keep_all }, two: { sink: keep_all } }\n",
+                (const char *const[]){ "batchers.one.0", "batchers.two.0", NULL }, "one.1");
+}
+
 /* A pipeline is its pointer. */
 Test(conformance, B102_stop_by_pid, .timeout = 20)
 {

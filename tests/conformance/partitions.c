@@ -90,3 +90,85 @@ Test(conformance, B051_with_batch_key)
     run_parts("partition_by: letter, key: letter, concurrency: 3");
     cr_assert_eq(parts.mixed, 0);
 }
+
+/* ---- processors --------------------------------------------------------------------------- */
+
+static struct {
+    unsigned by[256]; /* by letter: processors that saw it, a bit each */
+    int last[256];    /* digit of the last message of this letter */
+    int out_of_order;
+} spied;
+
+static int spy_init(void *state, void *conf, const struct belt_instance *in, struct belt_error *err)
+{
+    (void)conf, (void)err;
+    *(uint32_t *)state = in->index;
+    return 0;
+}
+
+static int spy_message(void *state, struct belt_view *view, uint32_t i)
+{
+    uint32_t size;
+    const char *text = belt_text(view, 0, i, &size);
+    int letter = text[0] & 255, digit = text[1] - '0';
+    spied.by[letter] |= 1u << *(uint32_t *)state;
+    spied.out_of_order += digit != spied.last[letter] % 3 + 1;
+    spied.last[letter] = digit;
+    return 0;
+}
+
+static const struct belt_step spy = {
+    .part = { .abi = BELT_ABI,
+              .kind = BELT_STEP,
+              .name = "spy",
+              .help = "who saw what",
+              .state_size = sizeof(uint32_t),
+              .init = spy_init },
+    .message = spy_message,
+};
+
+static void run_spied(const char *yaml)
+{
+    memset(&spied, 0, sizeof spied);
+    memset(&parts, 0, sizeof parts);
+    struct belt_error err = { 0 };
+    struct belt_pipeline *p = pipeline_with(&spy.part, yaml);
+    cr_assert_eq(belt_pipeline_add(p, &parting.part, &err), 0, "%s", err.text);
+    expect_end(p);
+    expect_totals(p, 120, 0);
+    belt_pipeline_free(p);
+}
+
+static void expect_one_processor_each(void)
+{
+    unsigned all = 0;
+    for (int letter = 'a'; letter <= 'd'; letter++) {
+        cr_assert_eq(__builtin_popcount(spied.by[letter]), 1, "%c", letter);
+        all |= spied.by[letter];
+    }
+    cr_assert_neq(all & (all - 1), 0, "all in one processor");
+    cr_assert_eq(spied.out_of_order, 0);
+}
+
+#define LETTERS "source: { say: { words: 'a1,b1,c1,d1,a2,b2,c2,d2,a3,b3,c3,d3', repeat: 10 } }\n"
+
+Test(conformance, B049_processor_order)
+{
+    run_spied(LETTERS "processors: { first: { concurrency: 1, steps: [ letter: {} ] },\n"
+                      "  second: { concurrency: 3, partition_by: letter, steps: [ spy: {} ] } }\n");
+    expect_one_processor_each();
+}
+
+/* Each stage may have a field of its own: here the letter, and the whole payload. */
+Test(conformance, B052_per_level_functions)
+{
+    run_spied(LETTERS "processors: { first: { concurrency: 1, steps: [ letter: {} ] },\n"
+                      "  second: { concurrency: 3, partition_by: letter, steps: [ spy: {} ] } }\n"
+                      "batcher: { partition_by: payload, concurrency: 3, size: 2, order: any,\n"
+                      "           sink: parting }\n");
+    expect_one_processor_each();
+    unsigned together = 0;
+    for (int letter = 'a'; letter <= 'd'; letter++)
+        together |= __builtin_popcount(parts.partitions[letter]) > 1;
+    cr_assert(together, "rows of one letter are in several partitions of the batcher");
+}

@@ -80,6 +80,29 @@ Test(conformance, B032_bad_return)
     belt_pipeline_free(p);
 }
 
+static int route_nowhere(void *state, struct belt_view *view, uint32_t i)
+{
+    (void)state;
+    if (is_text(view, i, "b"))
+        belt_route(view, i, 99);
+    return 0;
+}
+
+static const struct belt_step route_nowhere_step = STEP("route_nowhere", route_nowhere);
+
+/* Names are resolved before the start; a number that means no batcher fails its message. */
+Test(conformance, B033_bad_batcher)
+{
+    struct belt_pipeline *p =
+        pipeline_with(&route_nowhere_step.part, "source: { say: 'a,b,c' }\n"
+                                                "processor: { steps: [ route_nowhere: {} ] }\n"
+                                                "batcher: { sink: keep_all }\n");
+    expect_end(p);
+    cr_assert_str_eq(kept.text, "[e:a|c|]");
+    expect_totals(p, 2, 1);
+    belt_pipeline_free(p);
+}
+
 static int fail_one(void *state, struct belt_batch *batch, struct belt_error *err)
 {
     (void)state, (void)err;

@@ -1,0 +1,97 @@
+/* Transformer: B059 to B062, B127, B132. Here it is the chain's first step: it sees what every
+ * source gives, by whatever path. */
+#include "core/testing.h"
+#include "tests/conformance/conformance.h"
+
+static int shout(void *state, struct belt_view *view, uint32_t i)
+{
+    uint32_t size;
+    const char *text = belt_text(view, 0, i, &size);
+    char *room = belt_room(view, size);
+    (void)state;
+    for (uint32_t at = 0; room && at < size; at++)
+        room[at] = (char)(text[at] - 32);
+    return room && belt_put_text(view, 0, i, room, size) ? 0 : -1;
+}
+
+static const struct belt_step shout_step = STEP("shout", shout);
+
+/* What a descriptor brought. */
+static void expect_shouted_pipe(void)
+{
+    int ends[2];
+    char yaml[200];
+    struct belt_error err = { 0 };
+    cr_assert_eq(pipe(ends), 0);
+    snprintf(yaml, sizeof yaml,
+             "source: { file: { paths: /proc/self/fd/%d } }\n"
+             "processor: { steps: [ shout: {} ] }\nbatcher: { sink: keep_all }\n",
+             ends[0]);
+    struct belt_pipeline *p = pipeline_with(&shout_step.part, yaml);
+    cr_assert_eq(belt_pipeline_start(p, &err), 0, "%s", err.text);
+    say(ends, "a\nb\n");
+    end_piped(p, ends);
+    cr_assert_str_eq(rows(), "A|B|");
+}
+
+/* What was handed in from outside, by belt_pipeline_push(). */
+static void expect_shouted_push(void)
+{
+    struct belt_error err = { 0 };
+    struct belt_message two[] = { { "a", 1, 0, NULL, 0 }, { "b", 1, 0, NULL, 0 } };
+    struct belt_pipeline *p =
+        pipeline_with(&shout_step.part, "source: { push: {} }\n"
+                                        "processor: { steps: [ shout: {} ] }\n"
+                                        "batcher: { sink: keep_all }\n");
+    turn_ms(p, 1, 1);
+    cr_assert_eq(belt_pipeline_push(p, NULL, two, 2, 0, &err), 2, "%s", err.text);
+    cr_assert_eq(belt_pipeline_push_end(p, NULL, &err), 0);
+    end_and_free(p);
+    cr_assert_str_eq(kept.text, "[e:A|B|]");
+}
+
+/* Records that a descriptor brought. */
+Test(conformance, B059_info_path, .timeout = 20)
+{
+    expect_shouted_pipe();
+}
+
+/* A call from outside is a push; its reply is how many were taken. */
+Test(conformance, B060_call_path)
+{
+    expect_shouted_push();
+}
+
+/* The same, with nobody waiting. */
+Test(conformance, B061_cast_path)
+{
+    expect_shouted_push();
+}
+
+/* A crash there costs the message at fault; neither source nor the rest of the frame. */
+Test(conformance, B062_raise, .timeout = 20)
+{
+    struct belt_pipeline *p = workers_with(
+        &poison, "words: 'a,segv,b'", "max_attempts: 1, steps: [ { poison: {} }, { letter: {} } ]");
+    expect_run(p);
+    cr_assert_str_eq(rows(), "a|b|");
+    expect_totals(p, 2, 1);
+    belt_pipeline_free(p);
+}
+
+/* As B123, with the step. */
+Test(conformance, B127_demand_reply_transformer)
+{
+    struct belt_pipeline *p =
+        pipeline_with(&shout_step.part, "source: { say: 'a,b' }\n"
+                                        "processor: { steps: [ shout: {} ] }\n"
+                                        "batcher: { sink: keep_all }\n");
+    end_and_free(p);
+    cr_assert_str_eq(kept.text, "[e:A|B|]");
+}
+
+/* As B059. */
+Test(conformance, B132_info_reply_transformer, .timeout = 20)
+{
+    expect_shouted_pipe();
+}
