@@ -283,6 +283,13 @@ static uint32_t room_of(const struct belt_engine_run *run, const struct belt_cha
     return run->spec->slab + (1u << 20) + (chain->ins_used ? 2 * chain->shape->capacity : 0);
 }
 
+static void carve_kids(struct belt_engine_run *run, struct belt_chain_stage *chain)
+{
+    char *memory = belt_carve(run, belt_kids_size(run, chain), 4096);
+    if (memory)
+        belt_kids_init(run, chain, memory);
+}
+
 static void carve_chain(struct belt_engine_run *run, struct belt_chain_stage *chain)
 {
     const struct belt_spec *spec = run->spec;
@@ -292,7 +299,10 @@ static void carve_chain(struct belt_engine_run *run, struct belt_chain_stage *ch
     chain->failed_spans = belt_carve(run, 3 * BELT_FRAME * sizeof(struct belt_span), 64);
     chain->failed_places = belt_carve(run, 2 * BELT_FRAME * sizeof(int64_t), 64);
     chain->tickets = belt_carve(run, BELT_FRAME * sizeof(struct belt_ticket), 64);
-    if (chain->copies > 1 || (spec->batchers_used > 1 && !chain->fanouts_used)) {
+    if (chain->processor->emits)
+        carve_kids(run, chain);
+    if (chain->copies > 1 || chain->processor->emits ||
+        (spec->batchers_used > 1 && !chain->fanouts_used)) {
         chain->joins.count = JOINS;
         chain->joins.at = belt_carve(run, JOINS * sizeof(struct belt_join), 4096);
     }

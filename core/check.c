@@ -184,6 +184,10 @@ static void each_link(struct finds *f, const void *slot, const void *who)
 
 static void find_links(struct finds *f, const struct belt_chain_stage *chain)
 {
+    for (uint32_t k = 0; chain->kids && k < chain->kids->ticketed; k++) {
+        struct belt_run run = { chain->kids->tickets[k].word, chain->kids->tickets[k].bit };
+        find(f, &run);
+    }
     for (uint32_t n = 0; n < chain->ins_used; n++)
         find_ring(f, &chain->ins[n].rx, each_link, NULL);
     for (uint32_t o = 0; o < chain->fanouts_used; o++)

@@ -92,13 +92,14 @@ static bool join_live(struct belt_chain_stage *chain, uint32_t end)
 static void sort_live(struct belt_chain_stage *chain, uint32_t first, uint32_t end)
 {
     struct belt_engine *engine = &chain->engine;
-    int batchers = batchers_of(chain), sends = chain->fanouts_used || batchers;
+    bool links = chain->fanouts_used && !chain->kids;
+    int batchers = batchers_of(chain), sends = links || batchers;
     for (uint32_t w = first / 64; w < BELT_WORDS && w * 64 < end; w++) {
         uint64_t range = belt_range_mask(w, first, end);
         uint64_t live = engine->live[w] & range, dropped = engine->dropped[w] & range;
         belt_chain_settle(chain, w, sends ? dropped : dropped | live, false);
         belt_count(&chain->stage.stats.dropped, (uint64_t)__builtin_popcountll(dropped));
-        if (chain->fanouts_used)
+        if (links)
             belt_links_sort(chain, w, live);
         if (!batchers)
             continue;
@@ -195,7 +196,10 @@ int belt_dispatch_begin(struct belt_chain_stage *chain, struct belt_error *err)
         settle_acked(chain, first, end);
     if (chain->retry)
         belt_retry_sort(chain, first, end);
-    bool several = chain->copies > 1 || (chain->engine.any_also && batchers_of(chain) > 1);
+    if (chain->kids && !belt_kids_sort(chain))
+        return 0;
+    bool several =
+        (chain->copies > 1 && !chain->kids) || (chain->engine.any_also && batchers_of(chain) > 1);
     if (several && !join_live(chain, end))
         return 0;
     chain->part.end = first;

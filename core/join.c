@@ -92,6 +92,12 @@ struct belt_ticket belt_join_count(struct belt_joins *joins, struct belt_ticket 
     return (struct belt_ticket){ word_of(joins, i), 1 };
 }
 
+bool belt_join_is_count(const struct belt_joins *joins, struct belt_ticket ticket)
+{
+    return BELT_RUN_SOURCE(ticket.word) == BELT_RUN_JOINS + joins->number && ticket.bit &&
+           joins->at[BELT_RUN_WORD(ticket.word)].counts;
+}
+
 void belt_join_add(struct belt_joins *joins, struct belt_ticket count, uint32_t units)
 {
     belt_fetch_add32(&joins->at[BELT_RUN_WORD(count.word)].units, units);

@@ -27,10 +27,16 @@ void belt_link_shape(struct belt_link_shape *shape, const struct belt_spec *spec
 
 /* ---- who gets what ---------------------------------------------------------- */
 
+/* What leaves: the messages of the frame in hand, or those that they became. */
+static const struct belt_engine *engine_of(const struct belt_chain_stage *chain)
+{
+    return chain->kids ? &chain->kids->engine : &chain->engine;
+}
+
 static uint32_t hash_of(const struct belt_chain_stage *chain, int column, uint32_t i)
 {
-    const struct belt_view *view = &chain->engine.view;
-    if (chain->engine.types[column] == BELT_TEXT) {
+    const struct belt_view *view = &engine_of(chain)->view;
+    if (engine_of(chain)->types[column] == BELT_TEXT) {
         uint32_t size;
         const char *text = belt_text(view, column, i, &size);
         return belt_hash(text, size);
@@ -193,14 +199,26 @@ static void put_routes(const struct belt_engine *engine, struct belt_link_frame 
         frame->also[frame->count + k] = engine->any_also ? engine->also[at[k]] : 0;
 }
 
+/* The ticket of one copy. */
+static struct belt_ticket take_kid(struct belt_kids *kids, uint32_t k)
+{
+    struct belt_ticket t = kids->tickets[k];
+    t.bit &= -t.bit;
+    if (BELT_RUN_SOURCE(t.word) != BELT_RUN_NOBODY)
+        kids->tickets[k].bit &= ~t.bit;
+    return t;
+}
+
 static void put_messages(struct belt_chain_stage *chain, const struct belt_link_shape *shape,
                          struct belt_link_frame *frame, const uint16_t *at, uint32_t count)
 {
-    put_columns(&chain->engine, shape, frame, at, count);
-    put_routes(&chain->engine, frame, at, count);
+    put_columns(engine_of(chain), shape, frame, at, count);
+    put_routes(engine_of(chain), frame, at, count);
     for (uint32_t k = 0; k < count; k++) {
-        frame->tickets[frame->count + k] = belt_chain_take(chain, at[k]);
-        frame->origins[frame->count + k] = belt_chain_origin(chain, at[k]);
+        uint32_t i = chain->kids ? chain->kids->parents[at[k]] : at[k];
+        frame->tickets[frame->count + k] =
+            chain->kids ? take_kid(chain->kids, at[k]) : belt_chain_take(chain, i);
+        frame->origins[frame->count + k] = belt_chain_origin(chain, i);
     }
     frame->count += count;
 }
@@ -209,7 +227,8 @@ static void refuse(struct belt_chain_stage *chain, const struct belt_fanout *fan
 {
     char reason[BELT_REASON];
     snprintf(reason, sizeof reason, "%llu bytes of texts are more than a message may bring to %s",
-             (unsigned long long)text_bytes(&chain->engine.view, fan->shape, i), fan->to->name);
+             (unsigned long long)text_bytes(&engine_of(chain)->view, fan->shape, i),
+             fan->to->name); /* not of kids: belt_emit() has seen that they fit */
     belt_dispatch_fail(chain, NULL, i, reason);
 }
 
@@ -231,7 +250,7 @@ static bool write_frame(struct belt_chain_stage *chain, struct belt_fanout *fan,
     if (!frame)
         return false;
     uint32_t count = gather(todo, at, BELT_FRAME - frame->count);
-    uint32_t fits = fitting(&chain->engine.view, fan->shape, frame, at, count);
+    uint32_t fits = fitting(&engine_of(chain)->view, fan->shape, frame, at, count);
     put_messages(chain, fan->shape, frame, at, fits);
     if (!fits && !frame->count) {
         refuse(chain, fan, at[0]);

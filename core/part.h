@@ -126,6 +126,7 @@ struct belt_step {
     struct belt_part part;
     uint32_t (*frame)(void *state, struct belt_view *view);
     int (*message)(void *state, struct belt_view *view, uint32_t i);
+    bool emits; /* belt_emit: the steps behind see what it emitted, not what it saw. Threads only */
 };
 
 /* What a source fills: up to `most` records whose bytes lie in its arena. */

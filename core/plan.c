@@ -93,6 +93,24 @@ static int count_source(struct belt_plan *plan, const struct belt_spec *spec, in
     return 0;
 }
 
+/* Copies of a message are children of one join. */
+static int check_copies(const struct belt_plan *plan, const struct belt_spec *spec, int from,
+                        struct belt_error *err)
+{
+    uint32_t copies = 0;
+    for (int p = from + 1; p < spec->processors_used; p++)
+        if (spec->processors[p].from == from)
+            copies += spec->processors[p].dispatch == BELT_DISPATCH_BROADCAST
+                          ? plan->processor_instances[p]
+                          : 1;
+    if (copies <= 64)
+        return 0;
+    return belt_error_config(err,
+                             "%s: %u copies of each message, at most 64: less concurrency for "
+                             "those that it sends to",
+                             spec->processors[from].name, copies);
+}
+
 /* Those that others send to; `heads`: what the sources send to. */
 static int count_processors(struct belt_plan *plan, const struct belt_spec *spec, uint32_t heads,
                             uint32_t usual, struct belt_error *err)
@@ -110,7 +128,10 @@ static int count_processors(struct belt_plan *plan, const struct belt_spec *spec
     }
     if (plan->processors > BELT_INSTANCES)
         return belt_error_config(err, "more than %d instances of processors", BELT_INSTANCES);
-    return 0;
+    int rc = 0;
+    for (int p = 0; rc == 0 && p < spec->processors_used; p++)
+        rc = check_copies(plan, spec, p, err);
+    return rc;
 }
 
 static int count_instances(struct belt_plan *plan, const struct belt_spec *spec,

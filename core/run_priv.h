@@ -7,6 +7,7 @@
 
 #include "core/barrier_priv.h"
 #include "core/edge_priv.h"
+#include "core/emit_priv.h"
 #include "core/hold_priv.h"
 #include "core/join_priv.h"
 #include "core/lane_priv.h"
@@ -89,8 +90,9 @@ struct belt_chain_stage {
     const struct belt_link_shape *shape;
     struct belt_fanout *fanouts; /* [fanouts_used]: processors that it sends to */
     uint32_t fanouts_used;
-    uint32_t copies; /* of each message, by these */
-    uint32_t leaf;   /* of those that send to batchers, which one */
+    uint32_t copies;        /* of each message, by these */
+    struct belt_kids *kids; /* what its last step emitted; NULL: it does not */
+    uint32_t leaf;          /* of those that send to batchers, which one */
     void *states[BELT_STEPS];
     int steps_ready; /* states that init saw */
     struct belt_engine engine;
@@ -303,6 +305,7 @@ void belt_chain_settle_one(struct belt_chain_stage *chain, uint32_t w, uint64_t 
 /* From now on each message of the frame in hand has a ticket of its own: chain->sparse. */
 void belt_chain_own_tickets(struct belt_chain_stage *chain);
 /* These tickets of chain->sparse settle nothing: their messages are done. */
+uint64_t belt_chain_nobody(struct belt_chain_stage *chain); /* a word of such tickets */
 void belt_chain_disown(struct belt_chain_stage *chain, uint32_t w, uint64_t mask);
 
 static inline struct belt_origin belt_chain_origin(const struct belt_chain_stage *chain, uint32_t i)

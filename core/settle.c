@@ -102,14 +102,18 @@ void belt_chain_own_tickets(struct belt_chain_stage *chain)
     chain->sparse = chain->tickets;
 }
 
+uint64_t belt_chain_nobody(struct belt_chain_stage *chain)
+{
+    return (uint64_t)BELT_RUN_NOBODY << 48 | (uint64_t)chain->number << 36 |
+           (chain->disowned++ & ((UINT64_C(1) << 36) - 1));
+}
+
 /* Tickets for a frame that settle nothing. Each has a bit of its own all the same:
  * tickets of rows are counted. */
 void belt_chain_disown(struct belt_chain_stage *chain, uint32_t w, uint64_t mask)
 {
-    uint64_t word = (uint64_t)BELT_RUN_NOBODY << 48 | (uint64_t)chain->number << 36 |
-                    (chain->disowned & ((UINT64_C(1) << 36) - 1));
+    uint64_t word = belt_chain_nobody(chain);
     for (; mask; mask &= mask - 1)
         chain->sparse[w * 64 + (uint32_t)__builtin_ctzll(mask)] =
             (struct belt_ticket){ word, mask & -mask };
-    chain->disowned++;
 }

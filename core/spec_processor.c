@@ -388,6 +388,12 @@ static int add_step(struct belt_builder *b, struct written *w, size_t i, struct 
         belt_use_part(b, use, BELT_STEP, belt_node_at(w->conf.steps, i), path, belt_no_keys, err);
     if (rc < 0)
         return rc;
+    p->emits = ((const struct belt_step *)(const void *)use->part)->emits;
+    if (p->emits && p->isolation == BELT_ISOLATION_PROCESS)
+        return belt_node_error(err, use->node,
+                               "%s: a step that emits messages cannot run in a worker: what it "
+                               "emits is counted where it is settled: isolation: thread",
+                               path);
     return belt_use_prepare(b, use, spec->columns, &spec->columns_used, true, err);
 }
 
@@ -418,6 +424,13 @@ static void look_back(struct belt_spec *spec)
     spec->keeps_order = keeps_order(spec);
 }
 
+/* What the last step emits needs somebody who sends it to the batchers. */
+static int end_written(struct belt_spec *spec, struct written *w, struct belt_error *err)
+{
+    const struct belt_processor_spec *last = &spec->processors[w->last];
+    return last->emits && !last->children ? begin_behind(spec, w, err) : 0;
+}
+
 int belt_spec_add_processors(struct belt_builder *b, struct belt_error *err)
 {
     struct writings all = { .used = 0 };
@@ -429,6 +442,8 @@ int belt_spec_add_processors(struct belt_builder *b, struct belt_error *err)
         for (size_t s = 0; rc == 0 && w->conf.steps && s < belt_node_count(w->conf.steps); s++)
             rc = add_step(b, w, s, err);
     }
+    for (int i = 0; rc == 0 && i < all.used; i++)
+        rc = end_written(b->spec, &all.at[i], err);
     if (rc == 0)
         look_back(b->spec);
     b->visible = b->used = NULL;

@@ -90,6 +90,8 @@ static void load_frame(struct belt_chain_stage *chain, uint64_t now)
                          frame->failed_reason, now);
     chain->segments[0] = (struct belt_segment){ 0, frame->count, 0 };
     chain->segments_used = 1;
+    if (chain->kids)
+        chain->kids->of = 0;
     struct belt_stats *stats = &chain->stage.stats;
     belt_count(&stats->messages, frame->count);
     belt_count(&stats->frames, 1);
@@ -103,7 +105,8 @@ static void load_frame(struct belt_chain_stage *chain, uint64_t now)
 
 static bool has_part(const struct belt_chain_stage *chain)
 {
-    return chain->part.first < chain->part.end;
+    bool kids = chain->kids && chain->kids->ticketed < chain->kids->count;
+    return chain->part.first < chain->part.end || kids;
 }
 
 /* Messages that are through the steps: to be sorted, then written. As
@@ -127,7 +130,7 @@ static int go_on(struct belt_chain_stage *chain, struct belt_error *err)
 /* A step wants to hold its first message, and nothing can be held right now. */
 static bool is_stuck(const struct belt_chain_stage *chain, struct belt_segment done)
 {
-    return done.first == done.end && chain->segments_used &&
+    return done.first == done.end && chain->segments_used && !(chain->kids && chain->kids->count) &&
            chain->segments[chain->segments_used - 1].first == done.end;
 }
 
@@ -148,6 +151,8 @@ static int run_frame(struct belt_chain_stage *chain, struct belt_error *err)
         if (told)
             segment = belt_tell_cut(chain, segment);
         belt_engine_fresh_room(&chain->engine, segment.first);
+        if (chain->kids)
+            belt_kids_clear(chain->kids);
         segment = belt_segment_run(chain_steps(chain), chain->states, &chain->engine, segment, true,
                                    chain->segments, &chain->segments_used);
         if (told)

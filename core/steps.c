@@ -88,7 +88,7 @@ struct belt_segment belt_segment_run(struct belt_chain chain, void *const states
         engine->hold_full = false;
         uint32_t handled = run_step(&chain.steps[s], states[s], view);
         while (handled < view->end && fresh && s == segment.step && !engine->hold_full &&
-               handled == belt_next_live(view, first)) {
+               !(engine->kids && engine->kids->count) && handled == belt_next_live(view, first)) {
             /* Fresh room, and still not enough for this one alone. */
             belt_fail_message(view, handled, BELT_TEXT_TOO_LONG);
             view->first = handled;

@@ -131,6 +131,28 @@ BELT_API void belt_ack(struct belt_view *view, uint32_t i);
  * waits there (trigger BELT_TRIGGER_FLUSH). Nothing for messages that are dropped,
  * failed or folded into an aggregate. */
 BELT_API void belt_flush(struct belt_view *view, uint32_t i);
+/* In a step with `.emits`: a new message, made of message i: payload and fields are
+ * copied; fields not given are those of i, and so are its origin and its batcher. i
+ * itself goes no further: it is done when all made of it are, failed when one failed.
+ * For message i from its own callback, or in ascending order. 0; -EAGAIN: no room now:
+ * return as when belt_room has none, and go on from belt_emitted() when called again;
+ * other negatives: message i has failed. */
+struct belt_emit_field {
+    int column; /* belt_setup_add, belt_setup_field; not 0 */
+    union {
+        struct {
+            const char *bytes;
+            uint32_t size;
+        } text;
+        int64_t number; /* INT, DECIMAL */
+        double real;    /* FLOAT */
+    } as;
+};
+BELT_API int belt_emit(struct belt_view *view, uint32_t i, const char *bytes, uint32_t size);
+BELT_API int belt_emit_fields(struct belt_view *view, uint32_t i, const char *bytes, uint32_t size,
+                              const struct belt_emit_field *fields, uint32_t count);
+/* How many message i has emitted so far, in earlier calls too. */
+BELT_API uint64_t belt_emitted(const struct belt_view *view, uint32_t i);
 /* Room for `size` bytes of new text in this frame's own memory (plus BELT_PAD around),
  * or NULL when the frame's room is used up: then return how many messages were
  * handled so far from frame(); it is called again for the rest with fresh room. A

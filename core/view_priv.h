@@ -9,8 +9,11 @@
 
 struct belt_chain_stage;
 
+struct belt_kids;
+
 struct belt_engine {
     struct belt_view view;
+    struct belt_kids *kids; /* where what is emitted goes, or NULL */
     uint32_t count; /* messages of the frame */
     uint64_t live[BELT_WORDS], dropped[BELT_WORDS], failed[BELT_WORDS];
     uint64_t acked[BELT_WORDS]; /* when any_acked */
