@@ -127,6 +127,13 @@ struct belt_step {
     uint32_t (*frame)(void *state, struct belt_view *view);
     int (*message)(void *state, struct belt_view *view, uint32_t i);
     bool emits; /* belt_emit: the steps behind see what it emitted, not what it saw. Threads only */
+    /* With `message`: called once before it, with all messages that are there together, a
+     * frame as a rule; may drop and fail. In a worker that was restarted, again. May be NULL. */
+    void (*prepare)(void *state, struct belt_view *view);
+    /* For every message of its processor's frames that failed, wherever in the chain, before
+     * it is settled, tried again or sent to `failed`. May give another reason
+     * (belt_fail_message) or text (belt_put_text); it stays failed. May be NULL. */
+    void (*failed)(void *state, struct belt_view *view, uint32_t i, const char *reason);
 };
 
 /* What a source fills: up to `most` records whose bytes lie in its arena. */

@@ -76,6 +76,7 @@ struct belt_failure_seen {
 struct belt_segment {
     uint32_t first, end;
     int step;
+    bool prepared; /* `step` has seen them in its prepare() */
 };
 
 struct belt_chain_stage {

@@ -88,7 +88,7 @@ static void load_frame(struct belt_chain_stage *chain, uint64_t now)
     else
         belt_engine_load(&chain->engine, base, frame->spans, frame->count, frame->failed,
                          frame->failed_reason, now);
-    chain->segments[0] = (struct belt_segment){ 0, frame->count, 0 };
+    chain->segments[0] = (struct belt_segment){ 0, frame->count, 0, false };
     chain->segments_used = 1;
     if (chain->kids)
         chain->kids->of = 0;
@@ -114,7 +114,7 @@ static bool has_part(const struct belt_chain_stage *chain)
 static int begin_dispatch(struct belt_chain_stage *chain, uint32_t first, uint32_t end,
                           struct belt_error *err)
 {
-    chain->part = (struct belt_segment){ first, end, 0 };
+    chain->part = (struct belt_segment){ first, end, 0, false };
     chain->joined = first;
     chain->dispatching = true;
     return belt_dispatch_begin(chain, err);
@@ -265,7 +265,8 @@ static enum belt_turn take_result(struct belt_chain_stage *chain, uint64_t now,
         if (belt_wants(&chain->stage, BELT_WANT(MESSAGE_EXCEPTION)))
             belt_tell_failed(chain, chain->result->first, chain->result->end);
         /* The part of the frame that is still to come; nobody runs it here. */
-        chain->segments[0] = (struct belt_segment){ chain->result->end, chain->frame->count, 0 };
+        chain->segments[0] =
+            (struct belt_segment){ chain->result->end, chain->frame->count, 0, false };
         chain->segments_used = 1;
         int rc = begin_dispatch(chain, chain->result->first, chain->result->end, err);
         return rc < 0 ? BELT_TURN_FAILED : BELT_TURN_BUSY;

@@ -35,9 +35,14 @@ static uint32_t run_word(const struct belt_step *step, void *state, struct belt_
     return i;
 }
 
+static const struct belt_step *step_of(const struct belt_use *use)
+{
+    return (const struct belt_step *)(const void *)use->part;
+}
+
 static uint32_t run_step(const struct belt_use *use, void *state, struct belt_view *view)
 {
-    const struct belt_step *step = (const struct belt_step *)(const void *)use->part;
+    const struct belt_step *step = step_of(use);
     if (step->frame)
         return step->frame(state, view);
     /* Word by word, not BELT_EACH: looking up the next live bit after every call is
@@ -75,6 +80,34 @@ static void note_keyed(struct belt_engine *engine, uint32_t first, uint32_t end)
         engine->keyed[w] |= engine->live[w] & belt_range_mask(w, first, end);
 }
 
+/* It failed, whatever a callback does with it now. */
+static void keep_failed(struct belt_engine *engine, uint32_t w, uint64_t bit)
+{
+    engine->live[w] &= ~bit;
+    engine->dropped[w] &= ~bit;
+    engine->failed[w] |= bit;
+}
+
+/* Of the messages that the view has: each step hears of those that failed. */
+static void tell_failed(struct belt_chain chain, void *const states[BELT_STEPS],
+                        struct belt_engine *engine)
+{
+    struct belt_view *view = &engine->view;
+    for (int s = 0; s < chain.steps_used; s++) {
+        const struct belt_step *step = step_of(&chain.steps[s]);
+        if (!step->failed)
+            continue;
+        for (uint32_t w = view->first / 64; w * 64 < view->end; w++) {
+            uint64_t rest = engine->failed[w] & belt_range_mask(w, view->first, view->end);
+            for (; rest; rest &= rest - 1) {
+                uint32_t i = w * 64 + (uint32_t)__builtin_ctzll(rest);
+                step->failed(states[s], view, i, engine->reasons[i]);
+                keep_failed(engine, w, rest & -rest);
+            }
+        }
+    }
+}
+
 struct belt_segment belt_segment_run(struct belt_chain chain, void *const states[BELT_STEPS],
                                      struct belt_engine *engine, struct belt_segment segment,
                                      bool fresh, struct belt_segment *rest, int *rest_used)
@@ -86,6 +119,8 @@ struct belt_segment belt_segment_run(struct belt_chain chain, void *const states
         engine->room_share = share(engine, s, chain.steps_used);
         view->first = first;
         engine->hold_full = false;
+        if (step_of(&chain.steps[s])->prepare && !(segment.prepared && s == segment.step))
+            step_of(&chain.steps[s])->prepare(states[s], view);
         uint32_t handled = run_step(&chain.steps[s], states[s], view);
         while (handled < view->end && fresh && s == segment.step && !engine->hold_full &&
                !(engine->kids && engine->kids->count) && handled == belt_next_live(view, first)) {
@@ -95,7 +130,7 @@ struct belt_segment belt_segment_run(struct belt_chain chain, void *const states
             handled = run_step(&chain.steps[s], states[s], view);
         }
         if (handled < view->end) {
-            rest[(*rest_used)++] = (struct belt_segment){ handled, view->end, s };
+            rest[(*rest_used)++] = (struct belt_segment){ handled, view->end, s, true };
             view->end = handled;
         }
         if (s + 1 == engine->keyed_step)
@@ -103,5 +138,7 @@ struct belt_segment belt_segment_run(struct belt_chain chain, void *const states
     }
     view->first = first;
     engine->room_share = engine->room_size;
-    return (struct belt_segment){ first, view->end, 0 };
+    if (engine->any_failed)
+        tell_failed(chain, states, engine);
+    return (struct belt_segment){ first, view->end, 0, false };
 }

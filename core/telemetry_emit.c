@@ -121,7 +121,7 @@ struct belt_segment belt_tell_cut(struct belt_chain_stage *chain, struct belt_se
 {
     if (segment.end - segment.first > 1)
         chain->segments[chain->segments_used++] =
-            (struct belt_segment){ segment.first + 1, segment.end, segment.step };
+            (struct belt_segment){ segment.first + 1, segment.end, segment.step, segment.prepared };
     segment.end = segment.first + 1;
     uint32_t size;
     const char *text = belt_text(&chain->engine.view, 0, segment.first, &size);

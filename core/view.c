@@ -104,7 +104,13 @@ char *belt_room(struct belt_view *view, uint32_t size)
     return room;
 }
 
-/* Copies the column's texts of the messages [from, count) that are live into
+/* Those that failed are to be shown as they are. */
+static bool is_needed(const struct belt_engine *engine, uint32_t i)
+{
+    return (engine->live[i / 64] | engine->failed[i / 64]) >> (i % 64) & 1;
+}
+
+/* Copies the column's texts of the messages [from, count) that are needed into
  * the room in use, and makes it the column's base. Those before keep their spans,
  * which mean the old base: a worker may put it back. */
 static bool adopt(struct belt_engine *engine, int column, uint32_t from)
@@ -114,14 +120,14 @@ static bool adopt(struct belt_engine *engine, int column, uint32_t from)
     const struct belt_span *spans = c->base ? c->as.spans : NULL;
     uint64_t need = 0;
     for (uint32_t i = from; spans && i < engine->count; i++)
-        need += engine->live[i / 64] >> (i % 64) & 1 ? spans[i].size : 0;
+        need += is_needed(engine, i) ? spans[i].size : 0;
     char *room = need <= UINT32_MAX ? belt_room(&engine->view, (uint32_t)need) : NULL;
     if (!room)
         return false;
     char *base = engine->rooms[engine->room];
     for (uint32_t i = from; i < engine->count; i++) {
-        bool live = engine->live[i / 64] >> (i % 64) & 1;
-        struct belt_span old = spans && live ? spans[i] : (struct belt_span){ 0, 0 };
+        bool moves = spans && is_needed(engine, i);
+        struct belt_span old = moves ? spans[i] : (struct belt_span){ 0, 0 };
         if (old.size)
             memcpy(room, c->base + old.at, old.size);
         to[i] = (struct belt_span){ (uint32_t)(room - base), old.size };

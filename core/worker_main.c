@@ -22,6 +22,7 @@
 
 /* A step whose calls are counted: the chain stage sees it get on. */
 struct counted {
+    struct belt_step table; /* stands in for: */
     const struct belt_step *step;
     void *state;
     uint64_t *calls;
@@ -98,7 +99,7 @@ static void load(struct worker *w, const void *input, struct belt_result *result
  * with it. So each turn must get on: a message that uses up the room alone fails. */
 static uint32_t run_range(struct worker *w, uint32_t first, uint32_t end, bool fresh)
 {
-    struct belt_segment part = { first, end, 0 }, rest[BELT_STEPS + 1];
+    struct belt_segment part = { first, end, 0, false }, rest[BELT_STEPS + 1];
     int left = 0;
     uint32_t through =
         belt_segment_run(w->chain, w->states, &w->engine, part, fresh, rest, &left).end;
@@ -248,17 +249,35 @@ static int counted_message(void *state, struct belt_view *view, uint32_t i)
     return c->step->message(c->state, view, i);
 }
 
-/* Puts a counter before each step; where there is no time-out, there is none. */
+static void counted_prepare(void *state, struct belt_view *view)
+{
+    struct counted *c = state;
+    count_call(c);
+    c->step->prepare(c->state, view);
+}
+
+static void counted_failed(void *state, struct belt_view *view, uint32_t i, const char *reason)
+{
+    struct counted *c = state;
+    count_call(c);
+    c->step->failed(c->state, view, i, reason);
+}
+
+/* Puts a counter before each callback; where there is no time-out, there is none. */
 static void count_calls(struct worker *w)
 {
-    static const struct belt_step frame = { .frame = counted_frame };
-    static const struct belt_step message = { .message = counted_message };
     for (int s = 0; w->processor->workers.timeout && s < w->chain.steps_used; s++) {
         struct belt_use *use = &w->spec->steps[w->processor->first_step + s];
         const struct belt_step *step = (const struct belt_step *)(const void *)use->part;
-        w->counted[s] = (struct counted){ step, w->states[s], &w->block->calls };
-        w->states[s] = &w->counted[s];
-        use->part = step->frame ? &frame.part : &message.part;
+        struct counted *c = &w->counted[s];
+        *c = (struct counted){ .step = step, .state = w->states[s], .calls = &w->block->calls };
+        c->table = *step;
+        c->table.frame = step->frame ? counted_frame : NULL;
+        c->table.message = step->message ? counted_message : NULL;
+        c->table.prepare = step->prepare ? counted_prepare : NULL;
+        c->table.failed = step->failed ? counted_failed : NULL;
+        w->states[s] = c;
+        use->part = &c->table.part;
     }
 }
 
