@@ -239,6 +239,7 @@ static void carve_source(struct belt_engine_run *run, struct belt_source_stage *
                                     .slab = spec->slab,
                                     .header = "",
                                     .backend = run->spec->placement.backend };
+    s->in.context = &run->context;
     s->in.tickets = belt_ledger_words(spec->window / 64) * 64;
     s->in.slabs = spec->slabs ? spec->slabs + (fused ? 0 : LINK_SLABS) : 0;
     uint64_t arena = (uint64_t)s->in.slabs * s->in.slab;
@@ -421,6 +422,7 @@ static bool make_chain(struct belt_engine_run *run, int p, uint32_t index)
             belt_worker_init(chain->worker, run->zygote, &processor->workers);
     }
     chain->engine.chain = chain;
+    chain->engine.context = &run->context;
     chain->outlets = need(calloc((size_t)run->batchers_used + 1, sizeof *chain->outlets), &ok);
     for (int o = processor->children ? spec->batchers_used : 0; ok && o < run->batchers_used; o++)
         ok = make_outlet(run, &chain->outlets[chain->outlets_used++], o);
@@ -450,7 +452,8 @@ static bool make_batcher(struct belt_engine_run *run, int o, uint32_t index)
                                     .stage = spec->path,
                                     .header = spec->header,
                                     .header_size = (uint32_t)spec->header_size,
-                                    .backend = run->spec->placement.backend };
+                                    .backend = run->spec->placement.backend,
+                                    .context = &run->context };
     place_stage(run, &b->stage, &belt_batcher_kind, run->plan->first_batcher + (uint32_t)o,
                 spec->path, index);
     return ok;

@@ -99,6 +99,22 @@ static int set_batches(struct belt_pipeline *p, int i, const struct belt_batchin
     return 0;
 }
 
+/* Between turns: lanes stand, until thaw(). */
+static int freeze(struct belt_pipeline *p, uint64_t deadline_ns, struct belt_error *err)
+{
+    int rc = p->started ? belt_barrier_freeze(p->run, deadline_ns) : 0;
+    if (rc < 0)
+        belt_error_set(err, rc, "%s did not stand still in time: nothing is changed",
+                       p->spec->name);
+    return rc;
+}
+
+static void thaw(struct belt_pipeline *p)
+{
+    if (p->started)
+        belt_barrier_thaw(p->run);
+}
+
 int belt_pipeline_set_batching(struct belt_pipeline *p, const char *batcher,
                                const struct belt_batching *batching, uint64_t deadline_ns,
                                struct belt_error *err)
@@ -108,14 +124,28 @@ int belt_pipeline_set_batching(struct belt_pipeline *p, const char *batcher,
     if (i < 0)
         return i;
     memcpy(&b, batching, batching->size < sizeof b ? batching->size : sizeof b);
-    int rc = p->started ? belt_barrier_freeze(p->run, deadline_ns) : 0;
+    int rc = freeze(p, deadline_ns, err);
     if (rc < 0)
-        return belt_error_set(err, rc, "%s did not stand still in time: nothing is changed",
-                              p->spec->name);
+        return rc;
     rc = set_batches(p, i, &b, err);
-    if (p->started)
-        belt_barrier_thaw(p->run);
+    thaw(p);
     return rc;
+}
+
+/* ---- the application's pointer ---------------------------------------------------- */
+
+int belt_pipeline_context(struct belt_pipeline *p, void *context, uint64_t deadline_ns,
+                          struct belt_error *err)
+{
+    int rc = p->run ? freeze(p, deadline_ns, err) : 0;
+    if (rc < 0)
+        return rc;
+    p->context = context;
+    if (!p->run)
+        return 0;
+    p->run->context = context;
+    thaw(p);
+    return 0;
 }
 
 /* ---- handing messages in ------------------------------------------------------- */

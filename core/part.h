@@ -99,6 +99,9 @@ struct belt_instance {
     uint32_t header_size;
     const char *backend; /* "io_uring" | "posix" as asked for, "auto" else */
     uint64_t tickets;    /* sources: tickets of unsettled messages differ modulo this */
+    /* Where the application's pointer is, as belt_pipeline_context() set it last: to be read
+     * in each callback, until fini. In a worker it is always NULL. */
+    void *const *context;
 };
 
 /* ---- the four kinds --------------------------------------------------------- */

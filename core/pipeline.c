@@ -123,6 +123,8 @@ static int make_run(struct belt_pipeline *p, bool caller, struct belt_error *err
     if (rc == 0)
         rc = belt_run_new(&p->run, p->spec, p->plan, p->zygote, err);
     if (rc == 0)
+        p->run->context = p->context;
+    if (rc == 0)
         rc = belt_telemetry_begin(p, err);
     return rc;
 }
@@ -132,6 +134,7 @@ static void join_lanes(struct belt_pipeline *p)
     if (p->joined)
         return;
     p->joined = true;
+    belt_running_remove(p);
     for (uint32_t l = 0; l < p->run->lanes_used; l++)
         if (p->run->lanes[l].started)
             pthread_join(p->run->lanes[l].thread, NULL);
@@ -178,8 +181,10 @@ int belt_pipeline_start(struct belt_pipeline *p, struct belt_error *err)
         rc = start_lanes(p, err);
         p->started = true;
     }
-    if (rc == 0)
+    if (rc == 0) {
         belt_telemetry_began(p);
+        belt_running_add(p);
+    }
     if (rc < 0 && p->started)
         join_lanes(p);
     return rc;
@@ -188,6 +193,7 @@ int belt_pipeline_start(struct belt_pipeline *p, struct belt_error *err)
 static int turn_ended(struct belt_pipeline *p, int rc)
 {
     p->ended = true;
+    belt_running_remove(p);
     belt_lane_fini(&p->run->lanes[0]);
     for (uint32_t s = 0; s < p->run->sources_used; s++)
         belt_ledger_free(&p->run->sources[s].ledger);
@@ -212,6 +218,7 @@ int belt_pipeline_turn(struct belt_pipeline *p, uint64_t now_ns, struct belt_err
             return turn_ended(p, rc);
         belt_run_ready(p->run);
         belt_telemetry_began(p);
+        belt_running_add(p);
     }
     p->run->ended_ns = now_ns;
     enum belt_turn outcome = belt_lane_turn(&p->run->lanes[0], now_ns, err);
@@ -298,6 +305,7 @@ void belt_pipeline_free(struct belt_pipeline *p)
         belt_pipeline_stop(p, 0);
         join_lanes(p);
     } else if (p->run && !p->started && !p->ended) {
+        belt_running_remove(p);
         belt_lane_fini(&p->run->lanes[0]);
     }
     belt_telemetry_free(p);

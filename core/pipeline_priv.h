@@ -17,7 +17,16 @@ struct belt_pipeline {
     struct belt_engine_run *run;      /* after start or the first turn */
     struct belt_telemetry *telemetry; /* once somebody was attached */
     bool started, ended, joined;
+    void *context; /* of the application, before there is a run */
     char plan_line[512];
+    bool listed;                /* belt_pipelines_running() knows it; under its lock, as */
+    struct belt_pipeline *next; /* the next one of those */
 };
+
+/* A text in JSON, with its quotes (report.c). */
+void belt_put_json(const char *text, FILE *out);
+/* Among those that run, from here on, and no longer (running.c). */
+void belt_running_add(struct belt_pipeline *p);
+void belt_running_remove(struct belt_pipeline *p);
 
 #endif

@@ -253,7 +253,7 @@ static void report_stage(const struct belt_stage *stage, bool last, FILE *out)
 }
 
 /* Names and texts of the report hold no quotes or control bytes but these. */
-static void put_json(const char *text, FILE *out)
+void belt_put_json(const char *text, FILE *out)
 {
     fputc('"', out);
     for (; *text; text++)
@@ -274,9 +274,9 @@ int belt_pipeline_report(struct belt_pipeline *p, FILE *out, struct belt_error *
     struct belt_totals t = { .size = sizeof t };
     belt_pipeline_totals(p, &t);
     fprintf(out, "{\n  \"name\": ");
-    put_json(p->spec->name, out);
+    belt_put_json(p->spec->name, out);
     fprintf(out, ",\n  \"plan\": ");
-    put_json(belt_pipeline_plan_line(p), out);
+    belt_put_json(belt_pipeline_plan_line(p), out);
     fprintf(out, ",\n  \"complete\": %s,\n", t.complete ? "true" : "false");
     const struct {
         const char *name;

@@ -30,7 +30,8 @@ static int chain_init(struct belt_stage *stage, struct belt_error *err)
         .count = run->plan->processor_instances[chain->processor - run->spec->processors],
         .stage = chain->processor->name,
         .header = "",
-        .backend = run->spec->placement.backend
+        .backend = run->spec->placement.backend,
+        .context = &run->context
     };
     return belt_steps_init(chain_steps(chain), chain->states, &chain->steps_ready, &in, err);
 }

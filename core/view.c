@@ -35,6 +35,11 @@ uint32_t belt_attempt(const struct belt_view *view, uint32_t i)
     return view->engine->tries ? view->engine->tries[i] : 0;
 }
 
+void *belt_context(const struct belt_view *view)
+{
+    return view->engine->context ? *view->engine->context : NULL;
+}
+
 static bool is_target(struct belt_view *view, uint32_t i, int batcher)
 {
     if (batcher >= 0 && (uint32_t)batcher < view->engine->targets)

@@ -102,6 +102,9 @@ static inline int64_t belt_number(const struct belt_view *view, int column, uint
 BELT_API void belt_drop(struct belt_view *view, uint32_t i);
 /* The message goes to `failed` with this reason (copied, cut at BELT_REASON - 1 bytes). */
 BELT_API void belt_fail_message(struct belt_view *view, uint32_t i, const char *reason);
+/* The application's pointer (belt_pipeline_context), as it is now; NULL in a worker. Not to
+ * be kept beyond this call of the step. */
+BELT_API void *belt_context(const struct belt_view *view);
 /* How often the message has been through these steps before and failed: `failed: { attempts:
  * N }`. 0 the first time, N - 1 the last. */
 BELT_API uint32_t belt_attempt(const struct belt_view *view, uint32_t i);

@@ -303,7 +303,9 @@ static int attach(struct worker *w, int region_fd)
 
 static int open_steps(struct worker *w, struct belt_error *err)
 {
+    static void *const none = NULL;
     struct belt_instance in = { .size = sizeof in,
+                                .context = &none,
                                 .index = w->map->index,
                                 .count = w->map->count,
                                 .stage = w->processor->name,

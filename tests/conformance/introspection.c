@@ -1,4 +1,5 @@
 /* Introspection and stop: B098 to B103. */
+#include "core/stages.h"
 #include "tests/conformance/conformance.h"
 
 static void expect_plan(const char *yaml, const char *const names[], const char *absent)
@@ -51,5 +52,43 @@ Test(conformance, B102_stop_by_pid, .timeout = 20)
     cr_assert_eq(belt_pipeline_wait(p, BELT_FOREVER, &err), 0, "%s", err.text);
     cr_assert(totals_of(p).ended);
     expect_totals(p, totals_of(p).received, 0);
+    belt_pipeline_free(p);
+}
+
+/* Those of the process, by the setting `name`. */
+Test(conformance, B101_all_running, .timeout = 20)
+{
+    struct belt_error err = { 0 };
+    char names[2][BELT_NAME];
+    struct belt_pipeline *a =
+        pipeline_of("name: a\nsource: { say: { words: a, endless: true } }\n");
+    struct belt_pipeline *b =
+        pipeline_of("name: b\nsource: { say: { words: b, endless: true } }\n");
+    cr_assert_eq(belt_pipelines_running(names, 2), 0);
+    start(a);
+    start(b);
+    cr_assert_eq(belt_pipelines_running(names, 2), 2);
+    cr_assert_str_eq(names[0], "a");
+    cr_assert_str_eq(names[1], "b");
+    belt_pipeline_stop(a, BELT_FOREVER);
+    cr_assert_eq(belt_pipeline_wait(a, BELT_FOREVER, &err), 0, "%s", err.text);
+    cr_assert_eq(belt_pipelines_running(names, 2), 1);
+    cr_assert_str_eq(names[0], "b");
+    belt_pipeline_free(a);
+    belt_pipeline_free(b);
+}
+
+/* The setting `name`. */
+Test(conformance, B103_stop_by_name, .timeout = 20)
+{
+    struct belt_error err = { 0 };
+    struct belt_pipeline *found, *p = pipeline_of("name: orders\n"
+                                                  "source: { say: { words: a, endless: true } }\n");
+    start(p);
+    cr_assert_eq(belt_pipeline_find(&found, "orders", &err), 0, "%s", err.text);
+    belt_pipeline_stop(found, BELT_FOREVER);
+    cr_assert_eq(belt_pipeline_wait(found, BELT_FOREVER, &err), 0, "%s", err.text);
+    expect_totals(p, totals_of(p).received, 0);
+    cr_assert_eq(belt_pipeline_find(&found, "orders", &err), -ENOENT);
     belt_pipeline_free(p);
 }
