@@ -8,7 +8,7 @@
 
 size_t belt_row_frame_size(uint32_t capacity)
 {
-    return sizeof(struct belt_row_frame) + capacity + BELT_PAD;
+    return sizeof(struct belt_row_frame) + capacity + 2 * BELT_PAD;
 }
 
 static struct belt_input_frame *pool_frame(struct belt_pool *pool, uint32_t number)
@@ -172,7 +172,7 @@ void belt_row_key(struct belt_row_frame *frame, uint32_t capacity, const char *k
         return;
     }
     frame->key_bytes += size;
-    frame->keys[at] = (struct belt_span){ capacity - frame->key_bytes, size };
+    frame->keys[at] = (struct belt_span){ capacity + BELT_PAD - frame->key_bytes, size };
     memcpy(frame->data + frame->keys[at].at, key, size);
 }
 

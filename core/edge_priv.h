@@ -55,7 +55,7 @@ struct belt_row_frame {
     struct belt_span keys[BELT_FRAME]; /* into `data` too, from the end downwards */
     uint32_t hashes[BELT_FRAME];
     struct belt_run runs[BELT_FRAME]; /* tickets of the rows; the reader clears what it moved on */
-    char data[];                      /* BELT_PAD bytes more than its capacity */
+    char data[]; /* capacity, BELT_PAD bytes between rows and keys, BELT_PAD more */
 };
 
 struct belt_lane;

@@ -98,7 +98,7 @@ void belt_pieces(const struct belt_row_frame *frame, uint32_t capacity,
     pieces[2] = (struct iovec){ f->keys, f->count * sizeof *f->keys };
     pieces[3] = (struct iovec){ f->hashes, f->count * sizeof *f->hashes };
     pieces[4] = (struct iovec){ f->data, f->bytes };
-    pieces[5] = (struct iovec){ f->data + capacity - f->key_bytes, f->key_bytes };
+    pieces[5] = (struct iovec){ f->data + capacity + BELT_PAD - f->key_bytes, f->key_bytes };
 }
 
 /* ---- in memory ---------------------------------------------------------------- */

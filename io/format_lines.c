@@ -49,13 +49,25 @@ static size_t text_bytes(const struct belt_view *view, uint32_t w, uint64_t mask
     return bytes;
 }
 
-/* Short texts by one copy of a fixed size: around all texts, and behind what is
- * written, there are BELT_PAD bytes. */
+/* Short texts by two copies that overlap, without a call: not a byte beside them is
+ * read, where a source may be writing, or written, where a frame's keys may lie. */
 static inline void copy_text(char *to, const char *from, uint32_t size)
 {
-    memcpy(to, from, 32);
-    if (size > 32)
-        memcpy(to + 32, from + 32, size - 32);
+    if (size > 32) {
+        memcpy(to, from, size);
+    } else if (size >= 16) {
+        memcpy(to, from, 16);
+        memcpy(to + size - 16, from + size - 16, 16);
+    } else if (size >= 8) {
+        memcpy(to, from, 8);
+        memcpy(to + size - 8, from + size - 8, 8);
+    } else if (size >= 4) {
+        memcpy(to, from, 4);
+        memcpy(to + size - 4, from + size - 4, 4);
+    } else {
+        for (uint32_t i = 0; i < size; i++)
+            to[i] = from[i];
+    }
 }
 
 static inline size_t put_texts(const struct belt_view *view, uint32_t w, uint64_t mask, char *out,
