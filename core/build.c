@@ -75,6 +75,8 @@ static void link_ring(struct belt_engine_run *run, struct belt_source_stage *s, 
     feed->readers[0] = belt_other_lane(&s->stage, &chain->stage);
     feed->readers_used = 1;
     intake->writers[0] = belt_other_lane(&chain->stage, &s->stage);
+    if (chain->worker)
+        chain->worker->feed = feed;
     if (mem.base) {
         belt_tx_open(&feed->tx, mem);
         belt_rx_open(&intake->rx, mem);

@@ -20,6 +20,9 @@ static struct belt_stage *stage_at(struct belt_engine_run *run, struct belt_plac
 int belt_lanes_new(struct belt_engine_run *run, struct belt_error *err)
 {
     const struct belt_place *place = run->plan->place;
+    /* Workers want CPUs, too: a lane does not spin on theirs. */
+    bool shared = run->zygote && place->wait == BELT_WAIT_BACKOFF;
+    enum belt_wait wait = shared ? BELT_WAIT_BLOCK : place->wait;
     run->lanes_used = place->lane_count;
     if (posix_memalign((void **)&run->lanes, BELT_LINES, run->lanes_used * sizeof *run->lanes))
         return belt_error_set(err, -ENOMEM, "lanes: out of memory");
@@ -33,8 +36,10 @@ int belt_lanes_new(struct belt_engine_run *run, struct belt_error *err)
         lane->index = l;
         lane->cpu = run->plan->caller ? -1 : place->lanes[l].cpu;
         lane->run = run;
-        lane->idle = belt_idle_of(place->wait);
+        lane->idle = belt_idle_of(wait);
         belt_sleep_init(&lane->sleep, BELT_THREADS);
+        if (shared) /* it sleeps often: a fence of each waker is less than its membarrier */
+            belt_store_relaxed32(&lane->sleep.asleep, BELT_FENCED); /* relaxed: no waker yet */
         lane->fd = belt_sleep_fd();
         if (lane->fd < 0)
             return belt_error_set(err, lane->fd, "lane %u: eventfd: %s", l, strerror(-lane->fd));

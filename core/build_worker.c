@@ -2,7 +2,28 @@
 #include "core/build_priv.h"
 #include "core/worker_priv.h"
 
-#define RESULT_SLOTS 4
+/* The lane is woken for half of them at once (broadway/a on 2 CPUs, 16: 257, 32: 281
+ * M messages/s). Pages of their rooms are touched by new texts only. */
+#define RESULT_SLOTS 16
+
+/* Where every CPU has a lane, each worker stays on that of its own lane, which sleeps
+ * while it works; the kernel would now and then leave two workers on one CPU. */
+static int cpu_of(const struct belt_engine_run *run, const struct belt_chain_stage *chain)
+{
+    uint32_t cpus = belt_cpus_count(belt_topology_allowed(run->plan->topology));
+    return run->lanes_used >= cpus ? chain->stage.lane->cpu : -1;
+}
+
+/* Who writes the worker's input is woken by it, and for many frames at once. */
+static void wire_worker(struct belt_chain_stage *chain)
+{
+    struct belt_worker *worker = chain->worker;
+    struct belt_lane **writer = chain->ins_used ? &chain->ins[0].writer : chain->intake.writers;
+    worker->writer = *writer;
+    *writer = NULL;
+    if (worker->feed)
+        worker->feed->nap = &worker->block->asleep;
+}
 
 static uint64_t offset_in(const struct belt_engine_run *run, const void *at)
 {
@@ -23,6 +44,8 @@ void belt_worker_carve(struct belt_engine_run *run, struct belt_chain_stage *cha
     const struct belt_rx *input = chain->ins_used ? &chain->ins[0].rx : &chain->intake.rx;
     const struct belt_ring *intake = input->ring;
     belt_rx_open(&worker->results, results);
+    worker->slots = worker->results.ring->slots;
+    wire_worker(chain);
     worker->map = (struct belt_worker_map){ .index = chain->stage.index,
                                             .count = run->plan->processor_instances[p],
                                             .processor = p,
@@ -31,6 +54,8 @@ void belt_worker_carve(struct belt_engine_run *run, struct belt_chain_stage *cha
                                             .intake_size = intake->footprint,
                                             .results = offset_in(run, results.base),
                                             .results_size = results.size,
-                                            .room_size = room };
+                                            .room_size = room,
+                                            .slots = worker->slots,
+                                            .cpu = cpu_of(run, chain) };
     worker->wake_fd = chain->stage.lane->fd;
 }

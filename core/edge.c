@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "core/lane_priv.h"
+#include "core/nap_priv.h"
 #include "core/overflow_priv.h"
 
 size_t belt_row_frame_size(uint32_t capacity)
@@ -60,8 +61,21 @@ void belt_feed_publish(struct belt_feed *feed)
     else
         belt_publish(&feed->tx, 1);
     feed->claimed = NULL;
+    if (feed->nap) {
+        feed->untold++;
+        return;
+    }
     for (uint32_t i = 0; i < feed->readers_used; i++)
         belt_lane_wake(feed->readers[i]);
+}
+
+void belt_feed_tell(struct belt_feed *feed, uint64_t now)
+{
+    if (!feed->untold)
+        return;
+    feed->untold = 0;
+    feed->told_at = now;
+    belt_nap_end(feed->nap);
 }
 
 const struct belt_input_frame *belt_feed_reclaim(struct belt_feed *feed)

@@ -81,6 +81,9 @@ struct belt_feed {
     uint64_t reclaimed;         /* ring: frames looked at after their release */
     struct belt_lane **readers; /* [readers_used]: to wake */
     uint32_t readers_used;
+    uint32_t *nap;    /* of the worker that takes them, instead of `readers` (nap_priv.h) */
+    uint32_t untold;  /* frames that it was not woken for */
+    uint64_t told_at; /* when it last was */
 };
 
 /* The reader's end. */
@@ -94,6 +97,8 @@ struct belt_intake {
 
 struct belt_input_frame *belt_feed_claim(struct belt_feed *feed);
 void belt_feed_publish(struct belt_feed *feed);
+/* Wakes the worker that takes the frames: before its writer waits, and now and then. */
+void belt_feed_tell(struct belt_feed *feed, uint64_t now);
 /* The next frame that came back since the last call, or NULL. Before claiming. */
 const struct belt_input_frame *belt_feed_reclaim(struct belt_feed *feed);
 struct belt_input_frame *belt_intake_peek(struct belt_intake *intake);

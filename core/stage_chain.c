@@ -281,10 +281,11 @@ static enum belt_turn finish_result(struct belt_chain_stage *chain, struct belt_
     int rc = go_on(chain, err);
     if (rc < 0)
         return BELT_TURN_FAILED;
-    if (rc == 0 || (last && !belt_dispatch_mark(chain)))
+    if (rc == 0 || (last && !belt_dispatch_mark(chain))) {
+        belt_worker_tell_freed(chain->worker);
         return BELT_TURN_OUT;
+    }
     chain->dispatching = false;
-    belt_worker_release(chain->worker);
     chain->result = NULL;
     if (last) {
         if (belt_wants(&chain->stage, BELT_WANT_FRAMES))
@@ -293,6 +294,7 @@ static enum belt_turn finish_result(struct belt_chain_stage *chain, struct belt_
         chain->taken++;
         release_frame(chain);
     }
+    belt_worker_release(chain->worker);
     return BELT_TURN_BUSY;
 }
 
@@ -341,7 +343,7 @@ static uint64_t chain_deadline(const struct belt_stage *stage)
 {
     const struct belt_chain_stage *chain = (const struct belt_chain_stage *)(const void *)stage;
     bool watching = chain->worker && stage->last == BELT_TURN_IN;
-    uint64_t first = watching ? chain->worker->look_due : UINT64_MAX;
+    uint64_t first = watching ? belt_worker_deadline(chain->worker) : UINT64_MAX;
     uint64_t again = chain->retry && !chain->frame ? belt_retry_next_due(chain->retry) : first;
     first = again < first ? again : first;
     for (int o = 0; o < chain->outlets_used; o++) {

@@ -5,6 +5,11 @@
 
 #include "core/telemetry_priv.h"
 
+/* A sleeping worker is woken for so many frames, or after so many ns: a waker's CPU
+ * may be the one that it will run on. */
+#define TELL_FRAMES 16
+#define TELL_AFTER 50000
+
 static struct belt_source_stage *source_of(struct belt_stage *stage)
 {
     return (struct belt_source_stage *)(void *)stage;
@@ -104,6 +109,8 @@ static void publish(struct belt_source_stage *s, struct belt_feed *feed,
     s->slab_frames[fill->slab]++;
     s->on_way += count;
     belt_feed_publish(feed);
+    if (feed->untold >= TELL_FRAMES || s->stage.lane->now - feed->told_at > TELL_AFTER)
+        belt_feed_tell(feed, s->stage.lane->now);
     if (s->stage.lane->now >= s->stamps.due)
         belt_latency_read(s, s->ledger.next, belt_tell_now(&s->stage));
     if (fill->last_of_chunk)
@@ -180,7 +187,7 @@ static bool is_paused(const struct belt_source_stage *s)
     return belt_load_relaxed32(&s->stage.run->barrier.paused) && !s->stopping;
 }
 
-static enum belt_turn source_turn(struct belt_stage *stage, uint64_t now, struct belt_error *err)
+static enum belt_turn fill_turn(struct belt_stage *stage, uint64_t now, struct belt_error *err)
 {
     struct belt_source_stage *s = source_of(stage);
     recycle(s);
@@ -215,6 +222,16 @@ static enum belt_turn source_turn(struct belt_stage *stage, uint64_t now, struct
     else
         publish(s, feed, &fill, (uint32_t)count);
     return BELT_TURN_BUSY;
+}
+
+/* Workers that sleep are told of several frames at once, and of all before we wait. */
+static enum belt_turn source_turn(struct belt_stage *stage, uint64_t now, struct belt_error *err)
+{
+    struct belt_source_stage *s = source_of(stage);
+    enum belt_turn outcome = fill_turn(stage, now, err);
+    for (uint32_t f = 0; outcome != BELT_TURN_BUSY && f < s->feeds_used; f++)
+        belt_feed_tell(&s->feeds[f], now);
+    return outcome;
 }
 
 static uint64_t source_deadline(const struct belt_stage *stage)

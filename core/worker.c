@@ -1,8 +1,6 @@
 /* The chain stage's side of a worker: starting, watching, and finishing what a
  * dead one committed. */
 #include <errno.h>
-#include <limits.h>
-#include <linux/futex.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
@@ -11,11 +9,14 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "core/lane_priv.h"
 #include "core/settings_priv.h"
 #include "core/worker_priv.h"
 
 #define MOST_FAILED_STARTS 5
 #define SECOND UINT64_C(1000000000)
+#define QUIET UINT64_C(1000000)
+#define LOOKS 4
 
 size_t belt_result_size(const struct belt_spec *spec, uint32_t room_size)
 {
@@ -35,7 +36,7 @@ void belt_worker_init(struct belt_worker *worker, struct belt_zygote *zygote,
     worker->zygote = zygote;
     worker->conf = conf;
     worker->pidfd = -1;
-    worker->look_due = UINT64_MAX;
+    worker->look_due = worker->quiet_due = UINT64_MAX;
     worker->budget = (struct belt_budget){ .window = (uint64_t)conf->max_seconds * SECOND,
                                            .first = conf->restart_backoff,
                                            .most = conf->restart_backoff_max,
@@ -79,35 +80,47 @@ void belt_worker_stop(struct belt_worker *worker)
 
 /* ---- results and input ------------------------------------------------------------ */
 
-static void wake(struct belt_worker *worker)
-{
-    struct belt_worker_block *block = worker->block;
-    /* R1, pairs with A1 in wait_for_work(): published frames (freed results) before
-     * the word. fetch_add is a full barrier, so `sleeping` is read after it. */
-    belt_fetch_add32(&block->wake, 1);
-    belt_fence_seq();
-    if (belt_load_acquire32(&block->sleeping))
-        syscall(SYS_futex, &block->wake, FUTEX_WAKE, INT_MAX, NULL, NULL, 0);
-}
-
-const struct belt_result *belt_worker_peek(struct belt_worker *worker)
-{
-    struct belt_slots slot = belt_peek(&worker->results, 1);
-    return slot.count ? slot.first : NULL;
-}
-
-void belt_worker_release(struct belt_worker *worker)
-{
-    belt_release(&worker->results, 1);
-    wake(worker);
-}
-
 void belt_worker_tell(struct belt_worker *worker, uint64_t input)
 {
     if (worker->told == input)
         return;
     worker->told = input;
-    wake(worker);
+    belt_nap_end(&worker->block->asleep);
+}
+
+void belt_worker_tell_freed(struct belt_worker *worker)
+{
+    if (!worker->freed)
+        return;
+    worker->freed = 0;
+    belt_nap_end(&worker->block->asleep);
+    belt_lane_wake(worker->writer);
+}
+
+/* Those that the worker has told of, not each as it comes: in between the lane would
+ * be awake for one at a time. */
+const struct belt_result *belt_worker_peek(struct belt_worker *worker)
+{
+    struct belt_rx *results = &worker->results;
+    /* A4, pairs with R4 in wake_lane() of worker_main.c: the results themselves. */
+    uint64_t told = belt_load_acquire(&worker->block->told);
+    if (results->next < told || results->next < worker->allowed) {
+        struct belt_slots slot = belt_peek(results, 1);
+        worker->quiet = !slot.count;
+        if (slot.count)
+            return slot.first;
+    }
+    belt_worker_tell_freed(worker);
+    return NULL;
+}
+
+/* A worker that waits for room is woken for half of it, or for all that there is: where
+ * it shares our CPU, for one slot it would not get far. */
+void belt_worker_release(struct belt_worker *worker)
+{
+    belt_release(&worker->results, 1);
+    if (++worker->freed >= worker->slots / 2)
+        belt_worker_tell_freed(worker);
 }
 
 /* ---- hanging ---------------------------------------------------------------------- */
@@ -133,6 +146,9 @@ static void watch_progress(struct belt_worker *worker, bool owes, uint64_t now)
         return; /* it will be dead in a moment */
     if (!limit || (ready && !owes)) {
         worker->watch.seen = UINT64_MAX; /* the next look is a first one */
+        worker->watch.looked = now;
+        if (limit) /* who gives it work does not tell us */
+            worker->look_due = belt_watch_due(&worker->watch, limit);
         return;
     }
     if (belt_watch_look(&worker->watch, now, progress(worker), limit)) {
@@ -143,6 +159,19 @@ static void watch_progress(struct belt_worker *worker, bool owes, uint64_t now)
     } else {
         worker->look_due = belt_watch_due(&worker->watch, limit);
     }
+}
+
+/* A worker may hold back results for a moment (worker_main.c, commit()), and one of
+ * these moments may end in a long call: so somebody looks once, a little later. */
+static int watch_quiet(struct belt_worker *worker, uint64_t now)
+{
+    bool due = worker->quiet && now >= worker->quiet_due;
+    if (!worker->quiet || due)
+        worker->quiet_due = due ? UINT64_MAX : now + QUIET;
+    worker->quiet = true;
+    if (due) /* relaxed: belt_peek() acquires them */
+        worker->allowed = belt_load_relaxed(&worker->results.ring->published);
+    return worker->results.next < worker->allowed;
 }
 
 /* ---- deaths ----------------------------------------------------------------------- */
@@ -168,7 +197,8 @@ static void finish_turn(struct belt_worker *worker)
     worker->attempts += at != 0;
     block->careful = under_work;
     block->at = 0;
-    block->sleeping = 0;
+    block->asleep = 0;
+    block->told = last.out;
 }
 
 static int describe_death(struct belt_worker *worker, struct belt_error *err)
@@ -243,9 +273,10 @@ static int start_again(struct belt_worker *worker, uint64_t now, struct belt_err
 int belt_worker_watch(struct belt_worker *worker, bool owes, uint64_t now, struct belt_error *err)
 {
     struct pollfd fd = { .fd = worker->pidfd, .events = POLLIN };
-    if (worker->pidfd >= 0 && poll(&fd, 1, 0) == 0) {
+    /* A lane that sleeps is woken by its death; one that is busy need not ask each time. */
+    if (worker->pidfd >= 0 && (++worker->looks % LOOKS || poll(&fd, 1, 0) == 0)) {
         watch_progress(worker, owes, now);
-        return 0;
+        return watch_quiet(worker, now);
     }
     if (worker->pidfd >= 0) {
         int rc = bury(worker, now, err);

@@ -1,6 +1,5 @@
 /* The life of a worker: frames in, results out, one commit word a turn. */
 #include <errno.h>
-#include <linux/futex.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -14,11 +13,14 @@
 #include "core/run_priv.h"
 #include "core/sandbox_priv.h"
 #include "core/worker_priv.h"
+#include "numa/pin.h"
 
-/* Looks in vain before sleeping. Few: a worker shares its lane's CPU, and while it
- * spins the lane cannot give it work (sensors, 2 CPUs: 2,000 looks 28, 200 54,
- * 20 67 M rows/s). */
-#define LOOKS 20
+/* Looks in vain before sleeping. */
+#define LOOKS 200
+
+/* The lane is woken for half a ring of results, or for those that are so old. Each
+ * wake takes the CPU from somebody for some microseconds. */
+#define HELD_BACK 100000 /* ns */
 
 /* A step whose calls are counted: the chain stage sees it get on. */
 struct counted {
@@ -39,41 +41,56 @@ struct worker {
     struct belt_rx in;
     struct belt_tx out;
     int wake_fd;
+    uint32_t untold;  /* results that the lane was not woken for */
+    uint64_t told_at; /* when it last was */
     void *states[BELT_STEPS];
     struct counted counted[BELT_STEPS];
     struct belt_engine engine;
     struct belt_intent now; /* where we are */
 };
 
-/* Not FUTEX_PRIVATE: the other side is another process. The time-out is a net
- * under a lost wake, not how wakes work. */
-static void nap(struct worker *w, uint32_t seen)
+static void wake_lane(struct worker *w, uint64_t now)
 {
-    struct timespec most = { 0, 100000000 };
-    belt_store_release32(&w->block->sleeping, 1);
-    syscall(SYS_futex, &w->block->wake, FUTEX_WAIT, seen, &most, NULL, 0);
-    belt_store_release32(&w->block->sleeping, 0);
+    const uint64_t one = 1;
+    w->untold = 0;
+    w->told_at = now;
+    /* R4, pairs with A4 in belt_worker_peek(): the results before their count. */
+    belt_store_release(&w->block->told, w->now.out);
+    ssize_t ignored = write(w->wake_fd, &one, sizeof one);
+    (void)ignored; /* full: it is awake */
+}
+
+/* The input frame to work on and a free result; or NULL. */
+static const void *look(struct worker *w, struct belt_result **result)
+{
+    w->in.next = w->now.in; /* released by the chain stage, not by us */
+    struct belt_slots in = belt_peek(&w->in, 1);
+    struct belt_slots out = belt_claim(&w->out, 1);
+    if (!in.count || !out.count)
+        return NULL;
+    *result = out.first;
+    return in.first;
 }
 
 /* The input frame to work on and a free result. Waits for both. */
 static const void *wait_for_work(struct worker *w, struct belt_result **result)
 {
-    for (uint32_t looks = 0;; looks++) {
-        /* A1, pairs with R1 in belt_worker_tell(): what was published before the
-         * wake word moved is seen below; else we would sleep on a full ring. */
-        uint32_t seen = belt_load_acquire32(&w->block->wake);
-        w->in.next = w->now.in; /* released by the chain stage, not by us */
-        struct belt_slots in = belt_peek(&w->in, 1);
-        struct belt_slots out = belt_claim(&w->out, 1);
-        if (in.count && out.count) {
-            *result = out.first;
-            return in.first;
-        }
-        if (looks > LOOKS)
-            nap(w, seen);
-        else
+    const void *frame = look(w, result);
+    for (uint32_t looks = 1; !frame; looks++) {
+        if (looks < LOOKS) {
             belt_pause();
+            frame = look(w, result);
+            continue;
+        }
+        if (w->untold)
+            wake_lane(w, belt_now());
+        belt_nap_prepare(&w->block->asleep);
+        if ((frame = look(w, result)))
+            belt_nap_cancel(&w->block->asleep);
+        else
+            belt_nap(&w->block->asleep);
     }
+    return frame;
 }
 
 /* ---- running the chain ------------------------------------------------------ */
@@ -208,13 +225,6 @@ static void describe(struct worker *w, struct belt_result *result, uint32_t end,
     }
 }
 
-static void wake_lane(const struct worker *w)
-{
-    const uint64_t one = 1;
-    ssize_t ignored = write(w->wake_fd, &one, sizeof one);
-    (void)ignored; /* full: it is awake */
-}
-
 static void commit(struct worker *w, uint32_t end, uint32_t count)
 {
     struct belt_intent next = w->now;
@@ -224,7 +234,9 @@ static void commit(struct worker *w, uint32_t end, uint32_t count)
     belt_turn_commit(&w->block->turns, &next);
     belt_publish(&w->out, 1);
     w->now = next;
-    wake_lane(w);
+    uint64_t now = belt_now();
+    if (++w->untold >= w->map->slots / 2 || now - w->told_at > HELD_BACK)
+        wake_lane(w, now);
 }
 
 /* ---- time-outs ---------------------------------------------------------------- */
@@ -298,6 +310,11 @@ static int attach(struct worker *w, int region_fd)
     close(region_fd);
     close(region.fd);
     w->now = belt_turn_last(&w->block->turns);
+    /* What our predecessor had handled may not be released yet. A cursor beyond `limit`
+     * would make every slot look filled: a frame of the lap before would be run again. */
+    w->in.next = w->in.limit = w->now.in;
+    if (rc == 0 && map->cpu >= 0)
+        belt_pin_thread(map->cpu); /* refused: then it is where the kernel wants it */
     return rc;
 }
 
@@ -361,7 +378,7 @@ _Noreturn void belt_worker_main(const struct belt_spec *spec, const struct belt_
         _exit(1);
     }
     belt_store_release32(&w.block->ready, 1);
-    wake_lane(&w); /* from now on another time-out holds */
+    wake_lane(&w, 0); /* from now on another time-out holds */
     for (;;) {
         struct belt_result *result;
         load(&w, wait_for_work(&w, &result), result);

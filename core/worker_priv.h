@@ -18,6 +18,7 @@
 #include <sys/types.h>
 
 #include "core/edge_priv.h"
+#include "core/nap_priv.h"
 #include "core/spec_priv.h"
 #include "core/turn_priv.h"
 #include "core/view_priv.h"
@@ -35,11 +36,12 @@ struct belt_worker_block {
     struct belt_turns turns;   /* worker only */
     uint64_t at BELT_OWN_LINE; /* careful: 1 + the message under work; 0: none */
     uint64_t calls;            /* of callbacks, when there is a time-out */
-    uint32_t ready, sleeping;
-    char error[256]; /* why it cannot begin; before exit */
-    /* Chain stage only, while no worker lives; `wake` at any time. */
+    uint64_t told;             /* results that the lane was woken for */
+    uint32_t ready;
+    char error[256];               /* why it cannot begin; before exit */
+    uint32_t asleep BELT_OWN_LINE; /* the worker is; cleared by whoever wakes it */
+    /* Chain stage only, while no worker lives. */
     uint64_t careful BELT_OWN_LINE; /* 1 + the input frame to run one message at a time */
-    uint32_t wake BELT_OWN_LINE;    /* futex: something changed */
     uint8_t attempts[BELT_FRAME];   /* of the careful frame's messages */
     char death[80];                 /* how the last worker died */
 };
@@ -63,7 +65,8 @@ struct belt_worker_map {
     uint32_t index, count; /* instance of its processor, */
     uint32_t processor;    /* which is this one of the spec */
     uint64_t block, intake, intake_size, results, results_size;
-    uint32_t room_size;
+    uint32_t room_size, slots; /* slots: of `results` */
+    int cpu;                   /* to stay on; -1: any */
 };
 
 /* ---- worker_limits.c: how long, how often; on any clock --------------------------- */
@@ -100,14 +103,22 @@ struct belt_worker {
     struct belt_worker_map map;
     struct belt_worker_block *block;
     struct belt_rx results;
-    int pidfd;         /* -1: none lives */
-    pid_t pid;         /* for the zygote to name */
-    int wake_fd;       /* the lane's eventfd */
-    uint64_t told;     /* input and room that the worker knows of */
-    uint64_t began;    /* when it was started, or (none lives) is to be */
-    uint64_t turns;    /* committed when it was started */
-    uint32_t stood;    /* at death: the message under work, of the frame in hand; or none */
-    uint64_t look_due; /* when watch() wants to be called; UINT64_MAX: any time */
+    int pidfd;                /* -1: none lives */
+    pid_t pid;                /* for the zygote to name */
+    int wake_fd;              /* the lane's eventfd */
+    uint32_t slots;           /* of `results` */
+    struct belt_feed *feed;   /* of a source, or NULL */
+    struct belt_lane *writer; /* of the input; NULL: the same lane */
+    uint64_t told;            /* input that the worker knows of */
+    uint32_t freed;           /* results given back that nobody was told of */
+    uint64_t allowed;         /* results to take, told or not */
+    uint64_t quiet_due;       /* when to look for some that are held back; UINT64_MAX: never */
+    bool quiet;               /* no result since that was set */
+    uint32_t looks;           /* without a result */
+    uint64_t began;           /* when it was started, or (none lives) is to be */
+    uint64_t turns;           /* committed when it was started */
+    uint32_t stood;           /* at death: the message under work, of the frame in hand; or none */
+    uint64_t look_due;        /* when watch() wants to be called; UINT64_MAX: any time */
     struct belt_watch watch;
     struct belt_budget budget;
     uint32_t failed_starts;
@@ -125,13 +136,22 @@ int belt_worker_start(struct belt_worker *worker, uint64_t now, struct belt_erro
 void belt_worker_stop(struct belt_worker *worker);
 /* The oldest result or NULL. */
 const struct belt_result *belt_worker_peek(struct belt_worker *worker);
+/* The oldest result, and the input of it if this was its last, were released. */
 void belt_worker_release(struct belt_worker *worker);
+/* The lane is about to wait: whoever waits for what was released goes on. */
+void belt_worker_tell_freed(struct belt_worker *worker);
 /* Tells the worker of `input` frames published so far, when that is news. */
 void belt_worker_tell(struct belt_worker *worker, uint64_t input);
 /* When there is no result; `owes`: there is a frame to make one of. Kills a worker
  * that hangs, finishes what a dead one committed, starts the next when it is time.
  * 1: something changed, 0: nothing, negative: the run cannot go on. */
 int belt_worker_watch(struct belt_worker *worker, bool owes, uint64_t now, struct belt_error *err);
+
+/* When belt_worker_watch() wants to be called. */
+static inline uint64_t belt_worker_deadline(const struct belt_worker *worker)
+{
+    return worker->look_due < worker->quiet_due ? worker->look_due : worker->quiet_due;
+}
 
 size_t belt_result_size(const struct belt_spec *spec, uint32_t room_size);
 static inline char *belt_result_memory(const struct belt_result *result)

@@ -307,7 +307,7 @@ Test(worker, costs_no_message_an_attempt_when_it_is_killed_idle, .timeout = 20)
     for (uint64_t i = 1; i <= 5; i++) {
         say(ends, "a\n");
         wait_for_done(p, i);
-        while (!belt_load_relaxed32(&p->run->chains[0].worker->block->sleeping))
+        while (!belt_load_relaxed32(&p->run->chains[0].worker->block->asleep))
             belt_pipeline_wait(p, 1000000, &err);
         signal_worker(p, 0, SIGKILL);
         while (belt_load_relaxed(&p->run->chains[0].stage.stats.restarts) < i)
