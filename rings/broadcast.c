@@ -163,9 +163,9 @@ static void broadcast_stat(const struct belt_ring *ring, const struct belt_ring 
         out->items = out->slots;
 }
 
-static int broadcast_check(const struct belt_ring *ring)
+static int broadcast_check(const struct belt_ring *ring, const struct belt_ring *head)
 {
-    return most_behind(ring, ring, published(ring)) > ring->slots ? 7 : 0;
+    return most_behind(ring, head, published(ring)) > head->slots ? 7 : 0;
 }
 
 const struct belt_kind_ops belt_broadcast_ops = {

@@ -75,36 +75,45 @@ static uint32_t roles_taken(const belt_owner *words, uint32_t count)
     return taken;
 }
 
-int belt_ring_stat(struct belt_mem mem, struct belt_ring_stat *out)
+void belt_ring_stat_of(const struct belt_ring *ring, const struct belt_ring *head,
+                       struct belt_ring_stat *out)
 {
-    struct belt_ring head, *ring = (struct belt_ring *)mem.base;
-    int rc = belt_ring_at(mem, &head);
-    if (rc < 0)
-        return rc;
-    bool inband = head.body == BELT_BODY_INBAND;
+    bool inband = head->body == BELT_BODY_INBAND;
     *out = (struct belt_ring_stat){
-        .slots = head.slots * (inband ? belt_inband_per_line(head.slot_size) : 1),
-        .slot_size = head.slot_size,
-        .kind = (enum belt_kind)head.kind,
-        .body = (enum belt_body)head.body,
-        .closed = belt_load_relaxed32(&ring->closed) >= head.writers, /* relaxed: a figure */
+        .slots = head->slots * (inband ? belt_inband_per_line(head->slot_size) : 1),
+        .slot_size = head->slot_size,
+        .kind = (enum belt_kind)head->kind,
+        .body = (enum belt_body)head->body,
+        .closed = belt_load_relaxed32(&ring->closed) >= head->writers, /* relaxed: a figure */
     };
     const belt_owner *words = belt_ring_owners(ring);
-    bool processes = head.kind == BELT_MPMC;
-    out->writers = roles_taken(words, processes ? head.owners : head.owners ? head.writers : 0);
-    out->readers = processes || !head.owners ? 0 : roles_taken(words + head.writers, head.readers);
-    belt_cold_ops_of(&head)->stat(ring, &head, out);
-    return 0;
+    bool processes = head->kind == BELT_MPMC;
+    out->writers = roles_taken(words, processes ? head->owners : head->owners ? head->writers : 0);
+    out->readers =
+        processes || !head->owners ? 0 : roles_taken(words + head->writers, head->readers);
+    belt_cold_ops_of(head)->stat(ring, head, out);
+}
+
+int belt_ring_stat(struct belt_mem mem, struct belt_ring_stat *out)
+{
+    struct belt_ring head;
+    int rc = belt_ring_at(mem, &head);
+    if (rc == 0)
+        belt_ring_stat_of((const struct belt_ring *)mem.base, &head, out);
+    return rc;
 }
 
 int belt_ring_check(const struct belt_ring *ring, size_t size)
 {
-    if (size < sizeof *ring || ring->magic != BELT_RING_MAGIC)
+    struct belt_ring head;
+    /* Relaxed: no access to items; what is being formatted at this moment is no ring yet. */
+    if (size < sizeof *ring || belt_load_relaxed(&ring->magic) != BELT_RING_MAGIC)
         return 1;
-    if (ring->layout != BELT_RING_LAYOUT)
+    belt_ring_copy_head(&head, ring);
+    if (head.layout != BELT_RING_LAYOUT)
         return 2;
-    int broken = belt_geometry_broken(ring, size);
-    return broken ? broken : belt_cold_ops_of(ring)->check(ring);
+    int broken = belt_geometry_broken(&head, size);
+    return broken ? broken : belt_cold_ops_of(&head)->check(ring, &head);
 }
 
 /* ---- recovery -------------------------------------------------------------------- */

@@ -126,15 +126,17 @@ static void inband_stat(const struct belt_ring *ring, const struct belt_ring *he
 
 /* From `released` on: full lines, at most one filled in part, then those of the
  * lap before. */
-static int inband_check(const struct belt_ring *ring)
+static int inband_check(const struct belt_ring *ring, const struct belt_ring *head)
 {
-    uint32_t mask = ring->slots - 1, per_line = belt_inband_per_line(ring->slot_size);
-    uint64_t line = belt_inband_line(ring->released), lap = lap_of(mask);
+    uint32_t mask = head->slots - 1, per_line = belt_inband_per_line(head->slot_size);
+    /* Relaxed, as the headers: no access to items. */
+    uint64_t released = belt_load_relaxed(&ring->released);
+    uint64_t line = belt_inband_line(released), lap = lap_of(mask);
     bool past = false;
-    if (belt_inband_place(ring->released) > filled_at(lines_of(ring), mask, line, per_line))
+    if (belt_inband_place(released) > filled_at(lines_of(ring), mask, line, per_line))
         return 8;
     for (uint64_t i = 0; i <= mask; i++, line += BELT_LINE_TICKETS) {
-        uint64_t header = *belt_inband_header(lines_of(ring), mask, line);
+        uint64_t header = belt_load_relaxed(belt_inband_header(lines_of(ring), mask, line));
         uint32_t filled = belt_inband_filled(header, line, per_line);
         if (filled == 0 ? header != line - lap + per_line : past)
             return 8;

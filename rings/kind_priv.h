@@ -19,8 +19,8 @@ struct belt_kind_ops {
      * process, at any time. `head`: our own copy of the geometry, checked. */
     void (*stat)(const struct belt_ring *ring, const struct belt_ring *head,
                  struct belt_ring_stat *out);
-    /* 0 or 7 and up, as in belt_ring_check(); the geometry is checked. */
-    int (*check)(const struct belt_ring *ring);
+    /* 0 or 7 and up, as in belt_ring_check(); `head` as for stat. */
+    int (*check)(const struct belt_ring *ring, const struct belt_ring *head);
     void (*close)(struct belt_tx *tx); /* before it counts as closed; NULL: nothing to do */
     bool (*ended)(const struct belt_rx *rx);
 
@@ -78,6 +78,8 @@ void belt_role_leave(struct belt_ring *ring, enum belt_way way, uint32_t role, b
 
 /* *head: our own copy of the geometry, checked. 0 or as belt_rx_open(). */
 int belt_ring_at(struct belt_mem mem, struct belt_ring *head);
+/* Our own copy of what belt_ring_format() set. */
+void belt_ring_copy_head(struct belt_ring *head, const struct belt_ring *ring);
 /* The first broken rule's number up to 6, as in belt_ring_check(), or 0. Of a copy
  * that nobody else changes. */
 int belt_geometry_broken(const struct belt_ring *head, size_t size);
@@ -85,9 +87,16 @@ const struct belt_kind_ops *belt_cold_ops_of(const struct belt_ring *ring);
 
 /* A lane's conf, from its sharded ring's. */
 void belt_lane_conf(struct belt_ring_conf *lane, const struct belt_ring *ring);
-/* Opens an end inside of an opened ring: validates, takes no role. */
-int belt_tx_open_at(struct belt_tx *tx, struct belt_mem mem, uint32_t number, belt_owner owner);
-int belt_rx_open_at(struct belt_rx *rx, struct belt_mem mem, uint32_t number, belt_owner owner);
+/* belt_ring_at() of a lane: -EMSGSIZE too when it is not as its sharded ring's geometry
+ * says, however well it may fit into its memory. */
+int belt_lane_at(struct belt_mem mem, uint32_t slots, uint32_t slot_size, uint32_t item_size,
+                 struct belt_ring *head);
+/* Opens an end of such a lane. Takes no role. */
+int belt_tx_open_lane(struct belt_tx *lane, const struct belt_tx *tx, struct belt_mem mem);
+int belt_rx_open_lane(struct belt_rx *lane, const struct belt_rx *rx, struct belt_mem mem);
+/* belt_ring_stat() of a ring whose geometry was copied and checked. */
+void belt_ring_stat_of(const struct belt_ring *ring, const struct belt_ring *head,
+                       struct belt_ring_stat *out);
 
 /* How long a sleeper sleeps before it asks whether its peers live. */
 enum { BELT_LIVENESS_NS = 20 * 1000 * 1000 };

@@ -57,9 +57,11 @@ static void lossy_stat(const struct belt_ring *ring, const struct belt_ring *hea
     out->items = items <= out->slots ? items : 0;
 }
 
-static int lossy_check(const struct belt_ring *ring)
+static int lossy_check(const struct belt_ring *ring, const struct belt_ring *head)
 {
-    return ring->claimed - ring->published > ring->slots ? 7 : 0;
+    /* Relaxed, twice: no access to slots. */
+    uint64_t published = belt_load_relaxed(&ring->published);
+    return belt_load_relaxed(&ring->claimed) - published > head->slots ? 7 : 0;
 }
 
 static bool lossy_ended(const struct belt_rx *rx)

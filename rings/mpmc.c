@@ -541,9 +541,9 @@ static void mpmc_stat(const struct belt_ring *ring, const struct belt_ring *head
     }
 }
 
-static int mpmc_check(const struct belt_ring *ring)
+static int mpmc_check(const struct belt_ring *ring, const struct belt_ring *head)
 {
-    struct belt_mpmc q = of_ring(ring, ring);
+    struct belt_mpmc q = of_ring(ring, head);
     uint64_t base = hinted(ring);
     for (uint64_t at = 0; at <= q.mask; at++) {
         uint64_t w = belt_mpmc_look(belt_mpmc_at(&q, at));

@@ -274,8 +274,6 @@ void belt_lane_conf(struct belt_ring_conf *lane, const struct belt_ring *ring)
 
 /* ---- opening --------------------------------------------------------------------- */
 
-/* The first broken rule's number, as in belt_ring_check(), or 0. Reads each
- * word of the head once: a hostile peer may change it meanwhile. */
 int belt_geometry_broken(const struct belt_ring *head, size_t size)
 {
     if (!is_pow2(head->slots) || head->slots < 2 || head->slots > BELT_RING_ITEMS_MAX)
@@ -299,7 +297,14 @@ int belt_geometry_broken(const struct belt_ring *head, size_t size)
     return same && shape.footprint <= size ? 0 : 5;
 }
 
-/* *head: our own copy of the geometry, checked. */
+/* The fence: no compiler may read a word of the ring again that it knows to be equal;
+ * a hostile peer may have changed it meanwhile. */
+void belt_ring_copy_head(struct belt_ring *head, const struct belt_ring *ring)
+{
+    memcpy(head, ring, offsetof(struct belt_ring, published));
+    belt_fence_compiler();
+}
+
 int belt_ring_at(struct belt_mem mem, struct belt_ring *head)
 {
     struct belt_ring *ring = (struct belt_ring *)mem.base;
@@ -308,7 +313,7 @@ int belt_ring_at(struct belt_mem mem, struct belt_ring *head)
     /* A5, pairs with R5 in belt_ring_format(): the geometry is complete. */
     if (belt_load_acquire(&ring->magic) != BELT_RING_MAGIC)
         return -EINVAL;
-    memcpy(head, ring, offsetof(struct belt_ring, published));
+    belt_ring_copy_head(head, ring);
     if (head->layout != BELT_RING_LAYOUT)
         return -EPROTO;
     return belt_geometry_broken(head, mem.size) ? -EMSGSIZE : 0;
@@ -393,18 +398,29 @@ static int rx_fill(struct belt_rx *rx, struct belt_ring *ring, const struct belt
     return belt_cold_ops_of(head)->rx_open(rx);
 }
 
-int belt_tx_open_at(struct belt_tx *tx, struct belt_mem mem, uint32_t number, belt_owner owner)
+int belt_lane_at(struct belt_mem mem, uint32_t slots, uint32_t slot_size, uint32_t item_size,
+                 struct belt_ring *head)
 {
-    struct belt_ring head;
-    int rc = belt_ring_at(mem, &head);
-    return rc < 0 ? rc : tx_fill(tx, (struct belt_ring *)mem.base, &head, number, owner);
+    int rc = belt_ring_at(mem, head);
+    if (rc < 0)
+        return rc;
+    bool same = head->kind == BELT_SPSC && head->slots == slots && head->slot_size == slot_size &&
+                head->item_size == item_size;
+    return same ? 0 : -EMSGSIZE;
 }
 
-int belt_rx_open_at(struct belt_rx *rx, struct belt_mem mem, uint32_t number, belt_owner owner)
+int belt_tx_open_lane(struct belt_tx *lane, const struct belt_tx *tx, struct belt_mem mem)
 {
     struct belt_ring head;
-    int rc = belt_ring_at(mem, &head);
-    return rc < 0 ? rc : rx_fill(rx, (struct belt_ring *)mem.base, &head, number, owner);
+    int rc = belt_lane_at(mem, tx->mask + 1, tx->slot_size, tx->item_size, &head);
+    return rc < 0 ? rc : tx_fill(lane, (struct belt_ring *)mem.base, &head, 0, 0);
+}
+
+int belt_rx_open_lane(struct belt_rx *lane, const struct belt_rx *rx, struct belt_mem mem)
+{
+    struct belt_ring head;
+    int rc = belt_lane_at(mem, rx->mask + 1, rx->slot_size, rx->item_size, &head);
+    return rc < 0 ? rc : rx_fill(lane, (struct belt_ring *)mem.base, &head, 0, 0);
 }
 
 int belt_tx_open(struct belt_tx *tx, struct belt_mem mem)

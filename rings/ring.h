@@ -140,8 +140,9 @@ struct belt_ring_stat {
 /* From any process that has mapped it. 0, or why it is no ring: as belt_rx_open. */
 BELT_API int belt_ring_stat(struct belt_mem mem, struct belt_ring_stat *out);
 
-/* Only while nobody publishes or releases, so not beside a hostile peer (belt_ring_stat
- * is for that). 0, or the first broken rule:
+/* Walks the whole ring. Beside live ends the rules from 7 on may seem broken and are not;
+ * beside a hostile peer it says anything, but reads nothing outside of the ring. 0, or the
+ * first broken rule:
  * 1 magic  2 layout  3 slots no power of two in range  4 slot size  5 footprint
  * 6 kind  7 more published than slots  8 (MPMC) a slot's word fits no state, or
  * (in-band) a line's  9 (sharded) a lane */

@@ -62,9 +62,8 @@ static int sharded_tx_open(struct belt_tx *tx)
     int rc = tx->lanes ? 0 : -ENOMEM;
     bool closed = true;
     for (uint32_t r = 0; rc == 0 && r < tx->lanes_used; r++) {
-        rc = belt_tx_open_at(
-            &tx->lanes[r], lane_at(tx->first, tx->lane_size, (uint64_t)tx->me * tx->lanes_used + r),
-            0, 0);
+        uint64_t number = (uint64_t)tx->me * tx->lanes_used + r;
+        rc = belt_tx_open_lane(&tx->lanes[r], tx, lane_at(tx->first, tx->lane_size, number));
         closed = closed && tx->lanes[r].closed;
     }
     /* Of a writer that died while closing some lanes are open: we close the rest. */
@@ -79,10 +78,10 @@ static int sharded_rx_open(struct belt_rx *rx)
     rx->lane = rx->me % rx->lanes_used;
     rx->lanes = calloc(rx->lanes_used, sizeof *rx->lanes);
     int rc = rx->lanes ? 0 : -ENOMEM;
-    for (uint32_t w = 0; rc == 0 && w < rx->lanes_used; w++)
-        rc = belt_rx_open_at(&rx->lanes[w],
-                             lane_at(rx->first, rx->lane_size, (uint64_t)w * rx->readers + rx->me),
-                             0, 0);
+    for (uint32_t w = 0; rc == 0 && w < rx->lanes_used; w++) {
+        uint64_t number = (uint64_t)w * rx->readers + rx->me;
+        rc = belt_rx_open_lane(&rx->lanes[w], rx, lane_at(rx->first, rx->lane_size, number));
+    }
     if (rc < 0)
         sharded_rx_leave(rx);
     return rc;
@@ -93,9 +92,12 @@ static void sharded_stat(const struct belt_ring *ring, const struct belt_ring *h
 {
     for (uint32_t w = 0; w < head->writers; w++)
         for (uint32_t r = 0; r < head->readers; r++) {
+            struct belt_mem mem = lane_mem(ring, head, w, r);
             struct belt_ring_stat lane;
-            if (belt_ring_stat(lane_mem(ring, head, w, r), &lane) < 0)
+            struct belt_ring own;
+            if (belt_lane_at(mem, head->slots, head->slot_size, head->item_size, &own) < 0)
                 continue;
+            belt_ring_stat_of((const struct belt_ring *)mem.base, &own, &lane);
             out->closed = lane.closed && (out->closed || w + r == 0);
             out->published += lane.published;
             out->released += lane.released;
@@ -103,12 +105,14 @@ static void sharded_stat(const struct belt_ring *ring, const struct belt_ring *h
         }
 }
 
-static int sharded_check(const struct belt_ring *ring)
+static int sharded_check(const struct belt_ring *ring, const struct belt_ring *head)
 {
-    for (uint32_t w = 0; w < ring->writers; w++)
-        for (uint32_t r = 0; r < ring->readers; r++) {
-            struct belt_mem mem = lane_mem(ring, ring, w, r);
-            if (belt_ring_check((const struct belt_ring *)mem.base, mem.size) != 0)
+    for (uint32_t w = 0; w < head->writers; w++)
+        for (uint32_t r = 0; r < head->readers; r++) {
+            struct belt_mem mem = lane_mem(ring, head, w, r);
+            struct belt_ring own;
+            if (belt_lane_at(mem, head->slots, head->slot_size, head->item_size, &own) < 0 ||
+                belt_cold_ops_of(&own)->check((const struct belt_ring *)mem.base, &own) != 0)
                 return 9;
         }
     return 0;

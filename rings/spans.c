@@ -53,10 +53,12 @@ static void spans_stat(const struct belt_ring *ring, const struct belt_ring *hea
     out->items = items < out->slots ? items : out->slots;
 }
 
-static int spans_check(const struct belt_ring *ring)
+static int spans_check(const struct belt_ring *ring, const struct belt_ring *head)
 {
-    /* A difference, not an order: both cursors may have wrapped. */
-    return ring->published - ring->released > ring->slots ? 7 : 0;
+    /* Relaxed, twice: no access to slots. A difference, not an order: both cursors may
+     * have wrapped. */
+    uint64_t released = belt_load_relaxed(&ring->released);
+    return belt_load_relaxed(&ring->published) - released > head->slots ? 7 : 0;
 }
 
 static bool spans_ended(const struct belt_rx *rx)

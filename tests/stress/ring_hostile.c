@@ -36,6 +36,7 @@ static const struct {
 struct victim {
     uint64_t seed;
     struct belt_mem mem, pages; /* the ring; with the guards */
+    struct belt_ring head;      /* as it was formatted */
     uint32_t item_size;
     bool tx_open, rx_open;
     struct belt_tx tx;
@@ -64,10 +65,43 @@ static uint64_t some_word(uint64_t *seed, uint64_t was)
     }
 }
 
+/* Of a shape, as a seed will have it. */
+static struct belt_ring_conf conf_of(size_t shape, uint64_t *seed)
+{
+    static const uint32_t sizes[] = { 1, 8, 9, 24, 56, 64, 200, 4096 };
+    struct belt_ring_conf conf = { .size = sizeof conf,
+                                   .kind = shapes[shape].kind,
+                                   .body = shapes[shape].body,
+                                   .writers = shapes[shape].writers,
+                                   .readers = shapes[shape].readers };
+    do
+        conf.item_size = ANY_OF(seed, sizes);
+    while (conf.body == BELT_BODY_INBAND && conf.item_size > BELT_INBAND_ITEM_MAX);
+    conf.items = 1u << next_random(seed) % 7;
+    conf.start = random_start(seed);
+    conf.wait = (enum belt_wait)(next_random(seed) % 4);
+    return conf;
+}
+
+/* The whole ring, or a lane of it, has the geometry of another one. */
+static void pretend(struct victim *v, uint64_t *seed)
+{
+    static char other[4 << 20] __attribute__((aligned(BELT_LINES)));
+    struct belt_ring_conf conf =
+        conf_of(next_random(seed) % (sizeof shapes / sizeof *shapes), seed);
+    uint64_t lanes = v->head.lane_size ? (uint64_t)v->head.writers * v->head.readers : 0;
+    uint64_t lane = next_random(seed) % (lanes + 1);
+    size_t at = lane ? v->head.head_size + (lane - 1) * v->head.lane_size : 0;
+    CHECK(belt_ring_format(belt_mem_of(other, sizeof other), &conf) == 0);
+    memcpy((char *)v->mem.base + at, other, offsetof(struct belt_ring, published));
+}
+
 /* Somewhere in the ring: mostly behind the geometry, so that it can be opened anew. */
 static void scribble(struct victim *v, uint64_t *seed)
 {
     uint64_t words = v->mem.size / 8, r = next_random(seed);
+    if (r >> 58 == 0)
+        pretend(v, seed);
     uint64_t head = offsetof(struct belt_ring, published) / 8;
     uint64_t from = r % 32 ? head : 0;
     /* Cursors, bells and owners more often than items. */
@@ -92,26 +126,42 @@ static void *peer(void *arg)
 
 /* ---- calls ------------------------------------------------------------------- */
 
-static void expect_inside(struct victim *v, struct belt_slots s, uint32_t slot_size)
+/* What a program does whose items are bigger than those of the ring that it opened. */
+static uint32_t least(uint32_t a, uint32_t b)
+{
+    return a < b ? a : b;
+}
+
+static uint32_t tx_size(const struct victim *v)
+{
+    return least(v->item_size, v->tx.item_size);
+}
+
+static uint32_t rx_size(const struct victim *v)
+{
+    return least(v->item_size, v->rx.item_size);
+}
+
+static void expect_inside(struct victim *v, struct belt_slots s, uint32_t slot_size, uint32_t size)
 {
     const char *from = v->mem.base, *to = from + v->mem.size, *first = s.first;
-    CHECK(s.count == 0 || (first >= from && first < to &&
-                           first + (size_t)(s.count - 1) * slot_size + v->item_size <= to));
+    CHECK(s.count == 0 ||
+          (first >= from && first < to && first + (size_t)(s.count - 1) * slot_size + size <= to));
 }
 
 static void fill(struct victim *v, struct belt_slots s)
 {
-    expect_inside(v, s, v->tx.slot_size);
+    expect_inside(v, s, v->tx.slot_size, tx_size(v));
     for (uint32_t i = 0; i < s.count; i++)
-        memset((char *)s.first + (size_t)i * v->tx.slot_size, (int)v->seed, v->item_size);
+        memset((char *)s.first + (size_t)i * v->tx.slot_size, (int)v->seed, tx_size(v));
 }
 
 static void drain(struct victim *v, struct belt_slots s)
 {
     static volatile char sum;
-    expect_inside(v, s, v->rx.slot_size);
+    expect_inside(v, s, v->rx.slot_size, rx_size(v));
     for (uint32_t i = 0; i < s.count; i++)
-        for (uint32_t b = 0; b < v->item_size; b += 7)
+        for (uint32_t b = 0; b < rx_size(v); b += 7)
             sum = (char)(sum + ((char *)s.first)[(size_t)i * v->rx.slot_size + b]);
 }
 
@@ -124,12 +174,12 @@ static uint32_t some(struct victim *v)
 
 static void do_push(struct victim *v)
 {
-    belt_push(&v->tx, items, v->item_size);
+    belt_push(&v->tx, items, tx_size(v));
 }
 
 static void do_push_n(struct victim *v)
 {
-    CHECK(belt_push_n(&v->tx, items, MOST, v->item_size) <= MOST);
+    CHECK(belt_push_n(&v->tx, items, MOST, tx_size(v)) <= MOST);
 }
 
 static void do_claim(struct victim *v)
@@ -156,12 +206,12 @@ static void do_claim_twice(struct victim *v)
 
 static void do_pop(struct victim *v)
 {
-    belt_pop(&v->rx, items, v->item_size);
+    belt_pop(&v->rx, items, rx_size(v));
 }
 
 static void do_pop_n(struct victim *v)
 {
-    CHECK(belt_pop_n(&v->rx, items, MOST, v->item_size) <= MOST);
+    CHECK(belt_pop_n(&v->rx, items, MOST, rx_size(v)) <= MOST);
 }
 
 static void do_peek(struct victim *v)
@@ -219,8 +269,8 @@ static void do_look(struct victim *v)
     struct belt_reaped reaped;
     if (belt_ring_stat(v->mem, &stat) == 0)
         CHECK(stat.slots > 0);
-    if (!v->scribbling) /* it is for rings that nobody uses */
-        belt_ring_check(v->mem.base, v->mem.size);
+    int rule = belt_ring_check(v->mem.base, v->mem.size);
+    CHECK(rule >= 0 && rule <= 9);
     if (next_random(&v->seed) % 16 == 0)
         belt_ring_reap(v->mem, &reaped);
 }
@@ -283,21 +333,11 @@ static void place(struct victim *v, size_t size)
 
 static void begin(struct victim *v, size_t shape)
 {
-    static const uint32_t sizes[] = { 1, 8, 9, 24, 56, 64, 200, 4096 };
-    struct belt_ring_conf conf = { .size = sizeof conf,
-                                   .kind = shapes[shape].kind,
-                                   .body = shapes[shape].body,
-                                   .writers = shapes[shape].writers,
-                                   .readers = shapes[shape].readers };
-    do
-        conf.item_size = ANY_OF(&v->seed, sizes);
-    while (conf.body == BELT_BODY_INBAND && conf.item_size > BELT_INBAND_ITEM_MAX);
-    conf.items = 1u << next_random(&v->seed) % 7;
-    conf.start = random_start(&v->seed);
-    conf.wait = (enum belt_wait)(next_random(&v->seed) % 4);
+    struct belt_ring_conf conf = conf_of(shape, &v->seed);
     v->item_size = conf.item_size;
     place(v, belt_ring_footprint(&conf));
     CHECK(belt_ring_format(v->mem, &conf) == 0);
+    memcpy(&v->head, v->mem.base, sizeof v->head);
     v->tx_open = belt_tx_open(&v->tx, v->mem) == 0;
     v->rx_open = belt_rx_open(&v->rx, v->mem) == 0;
     CHECK(v->tx_open && v->rx_open);

@@ -396,6 +396,39 @@ Test(sharded, tells_a_broken_lane)
     }
 }
 
+/* Another ring's geometry, which a hostile peer could write: each fits into the lane. */
+static void expect_refused(struct many *m, struct belt_ring_conf conf)
+{
+    struct belt_ring *lane = lane_of(m, 1, 2), was = *lane;
+    size_t head = offsetof(struct belt_ring, published);
+    struct fixture other = closed_ring_from(lanes, conf);
+    cr_assert_leq(other.mem.size, m->f.ring->lane_size);
+    memcpy(lane, other.ring, head);
+    forget(&other);
+    cr_assert_eq(belt_ring_check(m->f.ring, m->f.mem.size), 9);
+    cr_assert_eq(stat_of(&m->f).items, 0, "it is not counted");
+    belt_tx_leave(&m->tx[1]);
+    belt_rx_leave(&m->rx[2]);
+    cr_assert_eq(belt_tx_open(&m->tx[1], m->f.mem), -EMSGSIZE);
+    cr_assert_eq(belt_rx_open(&m->rx[2], m->f.mem), -EMSGSIZE);
+    memcpy(lane, &was, head);
+    cr_assert_eq(belt_tx_open(&m->tx[1], m->f.mem), 0);
+    cr_assert_eq(belt_rx_open(&m->rx[2], m->f.mem), 0);
+}
+
+Test(sharded, refuses_lanes_of_another_geometry)
+{
+    for (EACH_BODY(s)) {
+        struct many m = many_of(s, 256);
+        struct shape lane = { s->name, BELT_SPSC, s->body, s->biggest };
+        expect_refused(&m, CONF(s, .item_size = 8, .items = 16));
+        expect_refused(&m, CONF(&lane, .item_size = 8, .items = 16));
+        expect_refused(&m, CONF(&lane, .item_size = 16, .items = 64));
+        expect_refused(&m, CONF(&lane, .item_size = 7, .items = 256));
+        many_done(&m);
+    }
+}
+
 /* ---- misuse ------------------------------------------------------------------ */
 
 Test(sharded, stops_a_program_that_publishes_what_it_did_not_claim, .signal = SIGABRT)
