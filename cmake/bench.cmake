@@ -41,6 +41,6 @@ endif()
 
 # Every ring and peer once, for what it moves, not for how fast.
 if(BELT_TESTS)
-    belt_test(bench/rings bench 120 belt-bench-rings --smoke)
+    belt_test(bench/rings bench 300 belt-bench-rings --smoke)
     set_tests_properties(bench/rings PROPERTIES PROCESSORS 2)
 endif()

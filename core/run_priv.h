@@ -176,7 +176,7 @@ struct belt_engine_run {
     uint32_t lanes_used;
     uint64_t started_ns, ended_ns;
     struct belt_barrier barrier;
-    void *context; /* the application's; changes while no lane makes a turn */
+    void *context;                    /* the application's; changes while no lane makes a turn */
     uint32_t stopping, aborting;      /* atomics: drain; leave at once */
     uint32_t incomplete;              /* atomic: a source was stopped before its end */
     uint32_t pressure;                /* atomic: a source has no ticket left: cut open batches */

@@ -14,7 +14,7 @@ struct belt_kids;
 struct belt_engine {
     struct belt_view view;
     struct belt_kids *kids; /* where what is emitted goes, or NULL */
-    uint32_t count; /* messages of the frame */
+    uint32_t count;         /* messages of the frame */
     uint64_t live[BELT_WORDS], dropped[BELT_WORDS], failed[BELT_WORDS];
     uint64_t acked[BELT_WORDS]; /* when any_acked */
     bool any_failed, any_acked, any_flush, routed, any_also;

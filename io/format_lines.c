@@ -1,7 +1,7 @@
 /* The formats `lines` and `raw`: the payload as it is, a line each, or nothing between. */
 #include <string.h>
 
-#include "core/part.h"
+#include "io/rows_priv.h"
 
 /* ---- one row ---------------------------------------------------------------- */
 
@@ -49,27 +49,6 @@ static size_t text_bytes(const struct belt_view *view, uint32_t w, uint64_t mask
     return bytes;
 }
 
-/* Short texts by two copies that overlap, without a call: not a byte beside them is
- * read, where a source may be writing, or written, where a frame's keys may lie. */
-static inline void copy_text(char *to, const char *from, uint32_t size)
-{
-    if (size > 32) {
-        memcpy(to, from, size);
-    } else if (size >= 16) {
-        memcpy(to, from, 16);
-        memcpy(to + size - 16, from + size - 16, 16);
-    } else if (size >= 8) {
-        memcpy(to, from, 8);
-        memcpy(to + size - 8, from + size - 8, 8);
-    } else if (size >= 4) {
-        memcpy(to, from, 4);
-        memcpy(to + size - 4, from + size - 4, 4);
-    } else {
-        for (uint32_t i = 0; i < size; i++)
-            to[i] = from[i];
-    }
-}
-
 static inline size_t put_texts(const struct belt_view *view, uint32_t w, uint64_t mask, char *out,
                                uint32_t at, struct belt_span *places, uint32_t end)
 {
@@ -78,7 +57,7 @@ static inline size_t put_texts(const struct belt_view *view, uint32_t w, uint64_
     char *to = out;
     for (; mask; mask &= mask - 1) {
         struct belt_span text = spans[__builtin_ctzll(mask)];
-        copy_text(to, base + text.at, text.size);
+        belt_copy_text(to, base + text.at, text.size);
         to += text.size;
         if (end)
             *to++ = '\n';

@@ -6,7 +6,8 @@
 
 #include "io/rows_priv.h"
 
-extern const struct belt_format belt_format_lines, belt_format_csv, belt_format_ndjson;
+extern const struct belt_format belt_format_lines, belt_format_csv, belt_format_ndjson,
+    belt_format_packed;
 
 /* One message: payload, name (text), count (int), mean (decimal 1), ratio (float). */
 struct message {
@@ -258,4 +259,71 @@ Test(format, floats_are_the_shortest_that_read_back)
         *belt_put_float(text, cases[i].value) = 0;
         cr_assert_str_eq(text, cases[i].want);
     }
+}
+
+/* ---- packed -------------------------------------------------------------------- */
+
+/* 64 messages: payload, name, count, mean, ratio. */
+struct many {
+    char text[64 * 64 + 2 * BELT_PAD];
+    struct belt_span payloads[64], names[64];
+    int64_t counts[64], means[64];
+    double ratios[64];
+    struct belt_column columns[5];
+    struct belt_view view;
+};
+
+static void fill_many(struct many *m)
+{
+    for (uint32_t i = 0; i < 64; i++) {
+        m->payloads[i] = (struct belt_span){ BELT_PAD + i * 64, (uint32_t)rand() % 20 };
+        m->names[i] = (struct belt_span){ BELT_PAD + i * 64 + 20, (uint32_t)rand() % 40 };
+        memset(m->text + BELT_PAD + i * 64, (int)('A' + i % 26), 64);
+        m->counts[i] = rand();
+        m->means[i] = -rand();
+        m->ratios[i] = rand() / 3.0;
+    }
+    m->columns[0] = (struct belt_column){ m->text, { .spans = m->payloads } };
+    m->columns[1] = (struct belt_column){ m->text, { .spans = m->names } };
+    m->columns[2] = (struct belt_column){ NULL, { .numbers = m->counts } };
+    m->columns[3] = (struct belt_column){ NULL, { .numbers = m->means } };
+    m->columns[4] = (struct belt_column){ NULL, { .floats = m->ratios } };
+    m->view =
+        (struct belt_view){ .size = sizeof m->view, .columns_used = 5, .columns = m->columns };
+}
+
+static void packs_the_same(const char *settings)
+{
+    static struct format f;
+    static struct many m;
+    static char one[64 * 256], all[64 * 256];
+    struct belt_span places[64];
+    cr_assert_eq(format_open(&f, &belt_format_packed, settings, 4), 0, "%s", f.part.err.text);
+    srand(1);
+    for (int round = 0; round < 200; round++) {
+        uint64_t mask = ((uint64_t)rand() << 33) | ((uint64_t)rand() << 5) | 1u << round % 32;
+        size_t at = 0;
+        fill_many(&m);
+        size_t bound = f.format->bounds(f.part.conf, &m.view, 0, mask);
+        size_t size = f.format->rows(f.part.conf, &m.view, 0, mask, all, 16, places);
+        uint32_t n = 0;
+        for (uint64_t rest = mask; rest; rest &= rest - 1, n++) {
+            size_t row =
+                f.format->row(f.part.conf, &m.view, (uint32_t)__builtin_ctzll(rest), one + at);
+            cr_assert_eq(places[n].at, 16 + at);
+            cr_assert_eq(places[n].size, row);
+            at += row;
+        }
+        cr_assert_eq(size, at);
+        cr_assert_leq(size, bound);
+        cr_assert_eq(memcmp(one, all, at), 0);
+    }
+    io_free(&f.part);
+}
+
+Test(format, packed_packs_many_as_it_packs_one)
+{
+    packs_the_same("{}");
+    packs_the_same("{ columns: [count, mean] }");
+    packs_the_same("{ columns: [name, payload, ratio] }");
 }
