@@ -8,7 +8,7 @@
  *   open(conf)               once   at start, sources first: files, tables
  *   init(state, conf)        N x    in the thread or worker that will run it
  *   frame/fill/batch ...            the work; calls of one instance never overlap
- *   fini(state, conf)        N x    same thread
+ *   fini(state, conf)        N x    the same; not in a worker that dies
  *   close(conf)              once   at the end; also after a failed start, even
  *                                   when prepare or open failed or never ran
  * Any of them may be NULL. fini follows only an init that succeeded: one that fails

@@ -40,7 +40,7 @@ static void chain_fini(struct belt_stage *stage)
 {
     struct belt_chain_stage *chain = chain_of(stage);
     if (chain->worker)
-        belt_worker_stop(chain->worker);
+        belt_worker_stop(chain->worker, &stage->run->aborting);
     else
         belt_steps_fini(chain_steps(chain), chain->states, &chain->steps_ready);
 }
@@ -193,6 +193,8 @@ static enum belt_turn no_input(struct belt_chain_stage *chain, uint64_t now)
                 return BELT_TURN_OUT;
     close_outlets(chain);
     belt_links_close(chain);
+    if (chain->worker)
+        belt_worker_end(chain->worker);
     return BELT_TURN_ENDED;
 }
 

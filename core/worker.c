@@ -9,6 +9,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "core/clock_priv.h"
 #include "core/lane_priv.h"
 #include "core/settings_priv.h"
 #include "core/worker_priv.h"
@@ -17,6 +18,7 @@
 #define SECOND UINT64_C(1000000000)
 #define QUIET UINT64_C(1000000)
 #define LOOKS 4
+#define END_LOOK 10 /* ms */
 
 size_t belt_result_size(const struct belt_spec *spec, uint32_t room_size)
 {
@@ -70,10 +72,33 @@ static void let_go(struct belt_worker *worker)
     worker->pidfd = -1;
 }
 
-void belt_worker_stop(struct belt_worker *worker)
+void belt_worker_end(struct belt_worker *worker)
+{
+    worker->ending = true;
+    /* R5, pairs with A5 in wait_for_work() of worker_main.c: that the results are taken,
+     * since it must not leave before. */
+    belt_store_release32(&worker->block->end, 1);
+    belt_nap_end(&worker->block->asleep);
+}
+
+static void wait_for_end(struct belt_worker *worker, const uint32_t *aborting)
+{
+    struct pollfd fd = { .fd = worker->pidfd, .events = POLLIN };
+    const struct belt_worker_conf *conf = worker->conf;
+    bool ready = belt_load_relaxed32(&worker->block->ready) != 0; /* relaxed: only how long */
+    uint64_t limit = ready ? conf->timeout : conf->start_timeout, from = belt_now();
+    /* Relaxed: a flag without data. */
+    while (!belt_load_relaxed32(aborting) && (!limit || belt_now() - from < limit))
+        if (poll(&fd, 1, END_LOOK) != 0)
+            return;
+}
+
+void belt_worker_stop(struct belt_worker *worker, const uint32_t *aborting)
 {
     if (worker->pidfd < 0)
         return;
+    if (worker->ending)
+        wait_for_end(worker, aborting);
     kill_it(worker);
     let_go(worker);
 }

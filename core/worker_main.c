@@ -43,6 +43,7 @@ struct worker {
     int wake_fd;
     uint32_t untold;  /* results that the lane was not woken for */
     uint64_t told_at; /* when it last was */
+    int steps_ready;  /* states that init saw */
     void *states[BELT_STEPS];
     struct counted counted[BELT_STEPS];
     struct belt_engine engine;
@@ -58,6 +59,24 @@ static void wake_lane(struct worker *w, uint64_t now)
     belt_store_release(&w->block->told, w->now.out);
     ssize_t ignored = write(w->wake_fd, &one, sizeof one);
     (void)ignored; /* full: it is awake */
+}
+
+static void count_no_more(struct worker *w)
+{
+    for (int s = 0; s < w->chain.steps_used; s++) {
+        if (!w->counted[s].step)
+            continue;
+        w->states[s] = w->counted[s].state;
+        w->spec->steps[w->processor->first_step + s].part = &w->counted[s].step->part;
+    }
+}
+
+/* All that was asked of it is done, or its steps could not begin. */
+static _Noreturn void end(struct worker *w, int status)
+{
+    count_no_more(w);
+    belt_steps_fini(w->chain, w->states, &w->steps_ready);
+    _exit(status);
 }
 
 /* The input frame to work on and a free result; or NULL. */
@@ -77,6 +96,8 @@ static const void *wait_for_work(struct worker *w, struct belt_result **result)
 {
     const void *frame = look(w, result);
     for (uint32_t looks = 1; !frame; looks++) {
+        if (belt_load_acquire32(&w->block->end)) /* A5, pairs with R5 in belt_worker_end() */
+            end(w, 0);
         if (looks < LOOKS) {
             belt_pause();
             frame = look(w, result);
@@ -328,13 +349,13 @@ static int open_steps(struct worker *w, struct belt_error *err)
                                 .stage = w->processor->name,
                                 .header = "",
                                 .backend = w->spec->placement.backend };
-    int ready = 0, rc = belt_steps_open(w->spec, w->processor, err);
+    int rc = belt_steps_open(w->spec, w->processor, err);
     if (rc < 0)
         return rc;
     for (int s = 0; s < w->chain.steps_used; s++)
         if (!(w->states[s] = calloc(1, w->chain.steps[s].part->state_size + 1)))
             return belt_error_set(err, -ENOMEM, "out of memory");
-    return belt_steps_init(w->chain, w->states, &ready, &in, err);
+    return belt_steps_init(w->chain, w->states, &w->steps_ready, &in, err);
 }
 
 static int begin(struct worker *w, int region_fd, struct belt_error *err)
@@ -375,7 +396,7 @@ _Noreturn void belt_worker_main(const struct belt_spec *spec, const struct belt_
     if (begin(&w, region_fd, &err) < 0) {
         if (w.block)
             snprintf(w.block->error, sizeof w.block->error, "%.250s", err.text);
-        _exit(1);
+        end(&w, 1);
     }
     belt_store_release32(&w.block->ready, 1);
     wake_lane(&w, 0); /* from now on another time-out holds */

@@ -40,6 +40,7 @@ struct belt_worker_block {
     uint32_t ready;
     char error[256];               /* why it cannot begin; before exit */
     uint32_t asleep BELT_OWN_LINE; /* the worker is; cleared by whoever wakes it */
+    uint32_t end;                  /* chain stage: no input will come any more */
     /* Chain stage only, while no worker lives. */
     uint64_t careful BELT_OWN_LINE; /* 1 + the input frame to run one message at a time */
     uint8_t attempts[BELT_FRAME];   /* of the careful frame's messages */
@@ -111,6 +112,7 @@ struct belt_worker {
     struct belt_lane *writer; /* of the input; NULL: the same lane */
     uint64_t told;            /* input that the worker knows of */
     uint32_t freed;           /* results given back that nobody was told of */
+    bool ending;              /* it was told to end */
     uint64_t allowed;         /* results to take, told or not */
     uint64_t quiet_due;       /* when to look for some that are held back; UINT64_MAX: never */
     bool quiet;               /* no result since that was set */
@@ -133,7 +135,11 @@ size_t belt_worker_size(const struct belt_worker_conf *conf);
 void belt_worker_init(struct belt_worker *worker, struct belt_zygote *zygote,
                       const struct belt_worker_conf *conf);
 int belt_worker_start(struct belt_worker *worker, uint64_t now, struct belt_error *err);
-void belt_worker_stop(struct belt_worker *worker);
+/* All results are taken and no input will come: it calls fini() of its steps and leaves. */
+void belt_worker_end(struct belt_worker *worker);
+/* No worker from now on. Waits for one that was told to end, but not longer than for a
+ * callback, nor once `aborting` is set; then, and all others, it kills. */
+void belt_worker_stop(struct belt_worker *worker, const uint32_t *aborting);
 /* The oldest result or NULL. */
 const struct belt_result *belt_worker_peek(struct belt_worker *worker);
 /* The oldest result, and the input of it if this was its last, were released. */
