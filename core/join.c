@@ -132,6 +132,25 @@ static void settle_units(struct belt_engine_run *run, struct belt_join *join, ui
     leave(join, 1);
 }
 
+/* Groups that some of these children are of. */
+struct touched {
+    uint32_t count;
+    uint8_t groups[BELT_JOIN_GROUPS];
+    uint64_t masks[BELT_JOIN_GROUPS];
+};
+
+static struct touched look_up(const struct belt_join *join, uint64_t mask)
+{
+    struct touched t;
+    for (t.count = 0; mask; t.count++) {
+        uint8_t g = join->group_of[__builtin_ctzll(mask)];
+        t.groups[t.count] = g;
+        t.masks[t.count] = join->masks[g];
+        mask &= ~join->masks[g];
+    }
+    return t;
+}
+
 void belt_join_settle(struct belt_engine_run *run, struct belt_joins *joins, uint64_t word,
                       uint64_t mask, bool failed)
 {
@@ -140,21 +159,23 @@ void belt_join_settle(struct belt_engine_run *run, struct belt_joins *joins, uin
         settle_units(run, join, (uint32_t)__builtin_popcountll(mask), failed);
         return;
     }
+    /* Looked up while our children hold the join: the moment that their bits are set, it
+     * may be another's, but for the groups that we complete. */
+    struct touched touched = look_up(join, mask);
     if (failed)
         belt_fetch_or(&join->failed, mask);
     /* Of all who settle children of a group, exactly one sees it become complete. It
      * sees the others' failures, too: each is before its own child's bit in here. */
     uint64_t before = belt_fetch_or(&join->done, mask), after = before | mask;
-    uint32_t groups = 0;
-    for (uint64_t rest = mask; rest;) {
-        uint32_t g = join->group_of[__builtin_ctzll(rest)];
-        uint64_t group = join->masks[g];
-        rest &= ~group;
+    uint32_t completed = 0;
+    for (uint32_t n = 0; n < touched.count; n++) {
+        uint64_t group = touched.masks[n];
         if ((after & group) != group || (before & group) == group)
             continue;
-        settle_parent(run, join->parents[g], (belt_load_relaxed(&join->failed) & group) != 0);
-        groups++;
+        bool any_failed = (belt_load_relaxed(&join->failed) & group) != 0;
+        settle_parent(run, join->parents[touched.groups[n]], any_failed);
+        completed++;
     }
-    if (groups)
-        leave(join, groups);
+    if (completed)
+        leave(join, completed);
 }
