@@ -291,8 +291,9 @@ void belt_dispatch_too_long(struct belt_chain_stage *chain, struct belt_outlet *
                             size_t size)
 {
     char reason[BELT_REASON];
-    snprintf(reason, sizeof reason, "a row of %zu bytes is longer than %s takes: raise its memory",
-             size, outlet->batcher->path);
+    snprintf(reason, sizeof reason,
+             "a row of %zu bytes is longer than %.80s takes: raise its memory", size,
+             outlet->batcher->path);
     belt_dispatch_fail(chain, outlet, i, reason);
 }
 

@@ -226,7 +226,8 @@ static void put_messages(struct belt_chain_stage *chain, const struct belt_link_
 static void refuse(struct belt_chain_stage *chain, const struct belt_fanout *fan, uint32_t i)
 {
     char reason[BELT_REASON];
-    snprintf(reason, sizeof reason, "%llu bytes of texts are more than a message may bring to %s",
+    snprintf(reason, sizeof reason,
+             "%llu bytes of texts are more than a message may bring to %.80s",
              (unsigned long long)text_bytes(&engine_of(chain)->view, fan->shape, i),
              fan->to->name); /* not of kids: belt_emit() has seen that they fit */
     belt_dispatch_fail(chain, NULL, i, reason);

@@ -88,7 +88,7 @@ int belt_setup_add(struct belt_setup *setup, const struct belt_node *at, const c
 int belt_setup_field(struct belt_setup *setup, const struct belt_node *at, const char *name,
                      struct belt_error *err)
 {
-    const char *names[BELT_COLUMNS];
+    const char *names[BELT_COLUMNS] = { 0 };
     int used = 0;
     for (int i = 0; i < *setup->columns_used; i++) {
         if (!is_visible(setup, i))

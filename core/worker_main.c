@@ -402,7 +402,8 @@ _Noreturn void belt_worker_main(const struct belt_spec *spec, const struct belt_
     wake_lane(&w, 0); /* from now on another time-out holds */
     for (;;) {
         struct belt_result *result;
-        load(&w, wait_for_work(&w, &result), result);
+        const void *input = wait_for_work(&w, &result);
+        load(&w, input, result);
         uint32_t end = run(&w), count = w.engine.count;
         describe(&w, result, end, count);
         commit(&w, end, count);
