@@ -1,5 +1,6 @@
 #include "bench/calibrate.h"
 
+#include <algorithm>
 #include <chrono>
 #include <cstdint>
 #include <cstring>
@@ -87,7 +88,20 @@ double belt_calibrate_ns(int cpu_a, int cpu_b)
     return ok ? ns / kRounds : -1;
 }
 
+double belt_calibrate_worse(double before, double after)
+{
+    double less = std::min(before, after);
+    return less < BELT_ONE_CORE_NS ? less : std::max(before, after);
+}
+
+bool belt_calibrate_is_near(double ns)
+{
+    return ns >= BELT_ONE_CORE_NS && ns <= BELT_NEAR_NS;
+}
+
 const char *belt_calibrate_label(double ns)
 {
-    return ns >= 0 && ns <= BELT_NEAR_NS ? "near" : "far";
+    if (ns >= 0 && ns < BELT_ONE_CORE_NS)
+        return "one core";
+    return belt_calibrate_is_near(ns) ? "near" : "far";
 }

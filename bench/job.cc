@@ -125,7 +125,7 @@ Sample sample_once(const BenchJob &job)
     double before = distance_ns();
     s.out = run_once(job);
     double after = distance_ns();
-    s.near_ns = before < 0 || after < 0 ? -1 : std::max(before, after);
+    s.near_ns = belt_calibrate_worse(before, after);
     s.disturbed = job.disturbed && job.disturbed();
     return s;
 }

@@ -29,7 +29,7 @@ struct Sample {
     double value = 0; // in the panel's unit
     double seconds = 0;
     double p50 = 0, p99 = 0; // ns; 0: no latencies
-    double near_ns = 0;      // the larger calibration, before or after
+    double near_ns = 0;      // belt_calibrate_worse() of before and after
     double on_cpu = 1;       // the least share of the time that a thread had its CPU
     const char *error = nullptr;
 };

@@ -94,7 +94,7 @@ void draw_bar(Picture *picture, const Result &result, double most)
             label(result.panel->unit, value).c_str(),
             result.near()  ? ""
             : result.far() ? " far"
-                           : " disturbed");
+                           : " neither near nor far");
     picture->y += kStep;
 }
 

@@ -103,12 +103,12 @@ void print_row(const Result &result)
         return;
     }
     unsigned far = result.far();
-    size_t disturbed = result.samples.size() - result.near() - far;
+    size_t other = result.samples.size() - result.near() - far;
     std::string spread = "[" + text(result.least()) + ".." + text(result.most()) + "]";
     std::string p99 = result.median(&Sample::p99) > 0 ? number(result.median(&Sample::p99)) : "-";
     printf("  %-24s %9s  %-20s %8s %5u %4u %9s %9zu  %7s %s\n", result.what->impl.c_str(),
            text(result.median()).c_str(), spread.c_str(), p99.c_str(), result.near(), far,
-           far ? text(result.median_far()).c_str() : "-", disturbed,
+           far ? text(result.median_far()).c_str() : "-", other,
            size_text(result.setting.bytes).c_str(), style_name(result.setting.style));
 }
 
@@ -121,7 +121,7 @@ void print_panel(const std::vector<Result> &panel)
     printf("%s  rings/%s/*/%u/%u: %s\n", of.table.c_str(), of.shape.c_str(), of.item, of.batch,
            of.title.c_str());
     printf("  %-24s %9s  %-20s %8s %5s %4s %9s %9s  %7s %s\n", "", scaled_unit(of.unit), "min..max",
-           "p99 ns", "near", "far", "far's", "disturbed", "ring", "wait");
+           "p99 ns", "near", "far", "far's", "other", "ring", "wait");
     for (const Result &result : panel)
         sorted.push_back(&result);
     std::stable_sort(sorted.begin(), sorted.end(), [](const Result *a, const Result *b) {
@@ -211,7 +211,7 @@ void put_result(FILE *out, const Result &result, const char **separator)
                        ", \"label\": \"" +
                        (result.near()  ? "near"
                         : result.far() ? "far"
-                                       : "disturbed") +
+                                       : label_of(result.samples.front())) +
                        "\"";
     put_figures(out, result, "aggregate", more, result.median(), result.median(&Sample::seconds),
                 result.median(&Sample::p50), result.median(&Sample::p99),

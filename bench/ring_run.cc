@@ -26,7 +26,7 @@ double now()
 
 bool is_near(const Sample &s)
 {
-    return s.near_ns <= BELT_NEAR_NS;
+    return belt_calibrate_is_near(s.near_ns);
 }
 
 bool disturbed(const Sample &s)
@@ -49,7 +49,7 @@ bool belongs(const Sample &s, Which which)
 {
     if (which == Which::kAll)
         return true;
-    return !disturbed(s) && is_near(s) == (which == Which::kNear);
+    return !disturbed(s) && (which == Which::kNear ? is_near(s) : s.near_ns > BELT_NEAR_NS);
 }
 
 unsigned count(const Result &result, Which which)
@@ -168,13 +168,13 @@ void Runner::tell(const Panel &panel, double share)
 
 Sample Runner::sample(const Result &result, uint64_t items)
 {
-    double before = options_.smoke ? 0 : belt_calibrate_ns(cpu_a_, cpu_b_);
+    double before = options_.smoke ? BELT_NEAR_NS : belt_calibrate_ns(cpu_a_, cpu_b_);
     belt_store_relaxed32(&ring_stuck, 0); // Relaxed: no thread of a sample runs.
     alarm(kStuckSeconds);
     Sample s = result.what->take(result.setting, items);
     alarm(0);
-    double after = options_.smoke ? 0 : belt_calibrate_ns(cpu_a_, cpu_b_);
-    s.near_ns = std::max(before, after);
+    double after = options_.smoke ? BELT_NEAR_NS : belt_calibrate_ns(cpu_a_, cpu_b_);
+    s.near_ns = belt_calibrate_worse(before, after);
     if (before < 0 || after < 0)
         s.error = "cannot pin";
     return s;
@@ -247,7 +247,7 @@ void Runner::wait_for_near()
 {
     double share = std::min(patience_, 10.0), until = now() + share;
     patience_ -= share;
-    while (now() < until && belt_calibrate_ns(cpu_a_, cpu_b_) > BELT_NEAR_NS)
+    while (now() < until && !belt_calibrate_is_near(belt_calibrate_ns(cpu_a_, cpu_b_)))
         std::this_thread::sleep_for(std::chrono::milliseconds(200));
     patience_ += std::max(until - now(), 0.0);
 }

@@ -29,14 +29,14 @@ struct Result {
     {
         return error || samples.empty();
     }
-    unsigned near() const, far() const; // how many samples; the rest was disturbed
+    unsigned near() const, far() const; // how many samples; the rest is of one core or disturbed
     // Of a figure of the near samples, else of the far ones, else of all.
     double median(double Sample::*figure = &Sample::value) const;
     double median_near() const, median_far() const; // 0: there is none
     double least() const, most() const;
 };
 
-// "near", "far", or "disturbed": a thread that should have run all the time did not.
+// "near", "far", "one core", or "disturbed": a thread that should have run all the time did not.
 const char *label_of(const Sample &sample);
 
 class Runner

@@ -323,10 +323,12 @@ def figure: if .unit then {unit, value}
     else {unit: "B/s", value: .bytes_per_second} end;
 def nearness: map(.label // empty) | length as $n | (map(select(. == "near")) | length) as $near |
     if $n == 0 then "-" elif $near == $n then "near"
-    elif all(.[]; . == "disturbed") then "disturbed" elif $near == 0 then "far"
-    else "near \($near)/\($n)" end;
+    elif $near == 0 and all(.[]; . == "disturbed" or . == "one core") then .[0]
+    elif $near == 0 then "far" else "near \($near)/\($n)" end;
 def of($name): map(select(.name == $name and .median)) | .[0].median;
-def row: . as $all | map(select(.error_occurred | not)) | {
+def near_rings: if (.[0].short // "" | startswith("rings/")) and any(.[]; .label == "near")
+    then map(select(.label == "near")) else . end;
+def row: . as $all | map(select(.error_occurred | not)) | near_rings | {
     name: $all[0].short, runs: length, unit: (map(figure.unit) | .[0]),
     median: (map(figure.value) | median), least: (map(figure.value) | min),
     most: (map(figure.value) | max),

@@ -331,16 +331,6 @@ static bool inband_release(struct belt_rx *rx, uint32_t count)
     return true;
 }
 
-static bool inband_push(struct belt_tx *tx, const void *item, size_t size)
-{
-    return belt_inband_push(tx, item, size);
-}
-
-static bool inband_pop(struct belt_rx *rx, void *item, size_t size)
-{
-    return belt_inband_pop(rx, item, size);
-}
-
 static uint32_t inband_push_n(struct belt_tx *tx, const char *items, uint32_t count, size_t size)
 {
     uint32_t done = 0;
@@ -386,6 +376,7 @@ static bool inband_tx_ready(struct belt_tx *tx)
            (!tx->closed && (next != tx->room || look_for_room(tx, next) != 0));
 }
 
+/* push and pop are inline. */
 const struct belt_kind_ops belt_inband_ops = {
     .format = inband_format,
     .tx_open = inband_tx_open,
@@ -398,8 +389,6 @@ const struct belt_kind_ops belt_inband_ops = {
     .publish = inband_publish,
     .peek = inband_peek,
     .release = inband_release,
-    .push = inband_push,
-    .pop = inband_pop,
     .push_n = inband_push_n,
     .pop_n = inband_pop_n,
     .rx_ready = inband_rx_ready,

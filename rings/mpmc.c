@@ -347,16 +347,6 @@ static bool mpmc_release(struct belt_rx *rx, uint32_t count)
     return true;
 }
 
-static bool mpmc_push(struct belt_tx *tx, const void *item, size_t size)
-{
-    return belt_mpmc_push(tx, item, size);
-}
-
-static bool mpmc_pop(struct belt_rx *rx, void *item, size_t size)
-{
-    return belt_mpmc_pop(rx, item, size);
-}
-
 /* Items and words in one pass, from behind. */
 static inline void fill_run(const struct belt_mpmc *q, uint64_t ticket, uint32_t n,
                             const char *items, size_t size)
@@ -556,6 +546,7 @@ static int mpmc_check(const struct belt_ring *ring, const struct belt_ring *head
     return r.to - r.from > (uint64_t)q.mask + 1 ? 7 : 0;
 }
 
+/* push and pop are inline. */
 const struct belt_kind_ops belt_mpmc_ops = {
     .format = mpmc_format,
     .tx_open = mpmc_tx_open,
@@ -570,8 +561,6 @@ const struct belt_kind_ops belt_mpmc_ops = {
     .publish = mpmc_publish,
     .peek = mpmc_peek,
     .release = mpmc_release,
-    .push = mpmc_push,
-    .pop = mpmc_pop,
     .push_n = mpmc_push_n,
     .pop_n = mpmc_pop_n,
     .rx_ready = mpmc_rx_ready,
