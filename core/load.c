@@ -32,9 +32,11 @@ void belt_chain_load(struct belt_chain_stage *chain)
     const struct belt_engine_run *run = chain->stage.run;
     const struct belt_input_frame *frame = chain->frame;
     if (!chain->origins) {
+        chain->engine.source = frame->source;
         belt_source_load(&run->spec->sources[frame->source], &chain->engine, 0, frame->count);
         return;
     }
+    chain->engine.source = belt_source_index(run, chain->origins[0].source);
     for (uint32_t first = 0, end; first < frame->count; first = end) {
         const struct belt_source_spec *source = run->sources[chain->origins[first].source].spec;
         for (end = first + 1; end < frame->count; end++)

@@ -194,17 +194,30 @@ void belt_retry_wait(struct belt_retry *r, uint32_t e, uint64_t now)
         remember_first(r, e);
 }
 
+/* The queue whose first entry is due next; -1: none is. */
+static int queue_due(const struct belt_retry *r, uint64_t now)
+{
+    for (int d = 0; d <= BELT_RETRY_DELAYS; d++)
+        if (r->due[d].first != NONE && r->entries[r->due[d].first].due <= now)
+            return d;
+    return -1;
+}
+
+uint32_t belt_retry_peek(const struct belt_retry *r, uint64_t now)
+{
+    int d = queue_due(r, now);
+    return d < 0 ? NONE : r->due[d].first;
+}
+
 uint32_t belt_retry_take(struct belt_retry *r, uint64_t now)
 {
-    for (int d = 0; d <= BELT_RETRY_DELAYS; d++) {
-        uint32_t e = r->due[d].first;
-        if (e == NONE || r->entries[e].due > now)
-            continue;
-        r->due[d].first = r->entries[e].next;
-        r->entries[e].waits = false;
-        return e;
-    }
-    return NONE;
+    int d = queue_due(r, now);
+    if (d < 0)
+        return NONE;
+    uint32_t e = r->due[d].first;
+    r->due[d].first = r->entries[e].next;
+    r->entries[e].waits = false;
+    return e;
 }
 
 uint64_t belt_retry_next_due(const struct belt_retry *r)

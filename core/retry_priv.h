@@ -85,6 +85,8 @@ uint32_t belt_retry_find(const struct belt_retry *r, uint32_t hash);
 void belt_retry_wait(struct belt_retry *r, uint32_t e, uint64_t now);
 /* Waits until the first one of its hash is through. */
 void belt_retry_park(struct belt_retry *r, uint32_t first, uint32_t e);
+/* The next one that is due, which take() would give; BELT_RETRY_NONE: none is. */
+uint32_t belt_retry_peek(const struct belt_retry *r, uint64_t now);
 /* The next one that is due is in hand; BELT_RETRY_NONE: none is. */
 uint32_t belt_retry_take(struct belt_retry *r, uint64_t now);
 /* One in hand is through: the next one behind it is due at once. */

@@ -26,6 +26,19 @@ bool belt_retry_may_take(struct belt_chain_stage *chain, struct belt_input_frame
     return r->used + frame->count <= r->count && r->held + bytes <= r->size;
 }
 
+/* The next one may be in a frame with the first: where sources have steps of their own,
+ * a frame is of one source. */
+static bool is_alike(const struct belt_chain_stage *chain, uint64_t now)
+{
+    const struct belt_engine_run *run = chain->stage.run;
+    const struct belt_retry *r = chain->retry;
+    if (!run->spec->transforms)
+        return true;
+    uint32_t e = belt_retry_peek(r, now), first = r->origins[0].source;
+    return e != NONE &&
+           belt_source_index(run, r->entries[e].source) == belt_source_index(run, first);
+}
+
 struct belt_input_frame *belt_retry_frame(struct belt_chain_stage *chain, uint64_t now)
 {
     struct belt_retry *r = chain->retry;
@@ -33,7 +46,8 @@ struct belt_input_frame *belt_retry_frame(struct belt_chain_stage *chain, uint64
     uint32_t e, count = 0;
     if (!r->used)
         return NULL;
-    while (count < BELT_FRAME && (e = belt_retry_take(r, now)) != NONE) {
+    while (count < BELT_FRAME && (!count || is_alike(chain, now)) &&
+           (e = belt_retry_take(r, now)) != NONE) {
         const struct belt_retry_entry *entry = &r->entries[e];
         r->in_hand[count] = e;
         r->tickets[count] = (struct belt_ticket){ entry->word, entry->bits };

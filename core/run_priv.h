@@ -273,6 +273,12 @@ static inline const struct belt_source_spec *belt_run_source(const struct belt_e
     return run->sources[BELT_RUN_SOURCE(word)].spec;
 }
 
+/* In the spec, of a flat instance. */
+static inline uint32_t belt_source_index(const struct belt_engine_run *run, uint32_t instance)
+{
+    return (uint32_t)(run->sources[instance].spec - run->spec->sources);
+}
+
 /* Somebody waits for tickets or joins (or no longer): batches that wait for more
  * messages may hold them. */
 void belt_run_press(struct belt_engine_run *run, bool on);

@@ -58,7 +58,7 @@ static int add_again(struct belt_setup *setup, const struct belt_node *at, int c
     if (is_visible(setup, column))
         return belt_node_error(err, at, "there is a field '%s' already", info->name);
     if (info->type != type || info->digits != digits)
-        return belt_node_error(err, at, "another processor has a field '%s' of another type",
+        return belt_node_error(err, at, "there is a field '%s' of another type elsewhere",
                                info->name);
     return show(setup, column);
 }

@@ -24,7 +24,8 @@ struct belt_use {
     void *conf;
     const struct belt_node *node;
     char path[96];
-    uint32_t limit; /* most instances that the part allows; 0: any */
+    uint32_t limit;   /* most instances that the part allows; 0: any */
+    uint32_t sources; /* a step of these sources' messages alone, a bit each; 0: of all */
 };
 
 #define BELT_RESTARTS 64
@@ -46,6 +47,7 @@ struct belt_source_spec {
     uint32_t max_demand;  /* messages in a frame, and on the way to the processors */
     struct belt_rate_conf rate;
     struct belt_restart_conf restart;
+    const struct belt_node *transform; /* list of steps of its own, or NULL */
     uint32_t columns, absent; /* masks: columns that it adds; those of other sources only */
 };
 
@@ -145,6 +147,7 @@ struct belt_spec {
     int retry_ordered;                   /* column, -1: none */
     uint8_t column_step[BELT_COLUMNS];   /* 1 + the step that adds it; 0: none */
     bool workers;                        /* some processor has them */
+    bool transforms;                     /* some source has steps of its own */
     bool keeps_order;                    /* of the input, to behind the processors */
     uint32_t visible;                    /* columns that all messages for batchers have */
     uint32_t used;                       /* columns that batchers asked for */
@@ -200,6 +203,11 @@ int belt_use_part(struct belt_builder *b, struct belt_use *use, enum belt_part_k
 int belt_use_prepare(struct belt_builder *b, struct belt_use *use, struct belt_column_info *columns,
                      int *columns_used, bool batchers, struct belt_error *err);
 int belt_spec_add_sources(struct belt_builder *b, struct belt_error *err);
+/* Steps of single sources, which the first processor runs before its own; `used`: columns
+ * that they asked for. Before the processors. */
+int belt_spec_add_transforms(struct belt_builder *b, uint32_t *used, struct belt_error *err);
+/* What a source does not bring along is empty in its messages. */
+void belt_spec_set_absent(struct belt_spec *spec);
 /* After the batchers' names, which a step may use. */
 int belt_spec_add_processors(struct belt_builder *b, struct belt_error *err);
 /* After everything: which columns messages bring along. */

@@ -195,8 +195,11 @@ static struct belt_processor_spec *begin(struct belt_spec *spec, int from, const
     if (spec->processors_used == BELT_PROCESSORS)
         return NULL;
     struct belt_processor_spec *p = &spec->processors[spec->processors_used++];
+    /* The one that sources send to begins with what their `transform` wants. */
+    int first_step = from < 0 ? 0 : spec->steps_used;
     *p = (struct belt_processor_spec){ .node = w->node,
-                                       .first_step = spec->steps_used,
+                                       .first_step = first_step,
+                                       .steps_used = spec->steps_used - first_step,
                                        .instances = (uint32_t)w->conf.concurrency,
                                        .isolation = w->conf.isolation,
                                        .workers = w->conf.workers,
@@ -434,8 +437,12 @@ static int end_written(struct belt_spec *spec, struct written *w, struct belt_er
 int belt_spec_add_processors(struct belt_builder *b, struct belt_error *err)
 {
     struct writings all = { .used = 0 };
-    b->spec->visible = (1u << b->spec->columns_used) - 1; /* what sources bring along */
-    int rc = read_all(b, &all, err);
+    uint32_t used = 0;
+    int rc = belt_spec_add_transforms(b, &used, err);
+    b->spec->visible =
+        BELT_EVERY_COLUMN >> (BELT_COLUMNS - b->spec->columns_used); /* what sources bring along */
+    if (rc == 0)
+        rc = read_all(b, &all, err);
     for (int i = 0; rc == 0 && i < all.used; i++) {
         struct written *w = &all.at[i];
         rc = begin_written(b, &all, i, err);
@@ -444,6 +451,7 @@ int belt_spec_add_processors(struct belt_builder *b, struct belt_error *err)
     }
     for (int i = 0; rc == 0 && i < all.used; i++)
         rc = end_written(b->spec, &all.at[i], err);
+    b->spec->processors[0].used |= used;
     if (rc == 0)
         look_back(b->spec);
     b->visible = b->used = NULL;

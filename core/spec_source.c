@@ -10,7 +10,7 @@
 
 struct source_conf {
     int64_t concurrency, window, max_demand, min_demand;
-    const struct belt_node *rate, *restart;
+    const struct belt_node *rate, *restart, *transform;
 };
 
 #define AT(field) offsetof(struct source_conf, field)
@@ -29,6 +29,9 @@ static const struct belt_setting source_settings[] = {
       "so many messages in a time: { messages: 100, per: 1s, burst: 10 }", NULL, 0, 0 },
     { "restart", BELT_SET_TREE, AT(restart), "",
       "set up again an instance that cannot go on: { max: 3, within: 5s, backoff: 100ms }", NULL, 0,
+      0 },
+    { "transform", BELT_SET_TREE, AT(transform), "",
+      "steps for this source's messages alone, before those of the processors: a list", NULL, 0,
       0 },
     { 0 },
 };
@@ -213,6 +216,7 @@ static int add_source(struct belt_builder *b, const struct belt_node *node, cons
     };
     rc = belt_settings_read(&in, &conf, b->tree, err);
     source->instances = (uint32_t)conf.concurrency;
+    source->transform = conf.transform;
     if (rc == 0)
         rc = read_demand(source, &conf, own, err);
     if (rc == 0)
@@ -242,8 +246,7 @@ static int add_named(struct belt_builder *b, const struct belt_node *many, struc
     return 0;
 }
 
-/* What a source does not bring along is empty in its messages. */
-static void set_absent(struct belt_spec *spec)
+void belt_spec_set_absent(struct belt_spec *spec)
 {
     uint32_t all = 0;
     for (int s = 0; s < spec->sources_used; s++)
@@ -264,6 +267,6 @@ int belt_spec_add_sources(struct belt_builder *b, struct belt_error *err)
     b->spec->columns[0] = (struct belt_column_info){ "payload", BELT_TEXT, 0 };
     b->spec->columns_used = 1;
     int rc = many ? add_named(b, many, err) : add_source(b, one, "", err);
-    set_absent(b->spec);
+    belt_spec_set_absent(b->spec);
     return rc;
 }

@@ -80,6 +80,12 @@ static void note_keyed(struct belt_engine *engine, uint32_t first, uint32_t end)
         engine->keyed[w] |= engine->live[w] & belt_range_mask(w, first, end);
 }
 
+/* It is a step of other sources. All messages of a frame that sources send are of one. */
+static bool is_foreign(const struct belt_use *use, const struct belt_engine *engine)
+{
+    return use->sources && !(use->sources >> engine->source & 1);
+}
+
 /* It failed, whatever a callback does with it now. */
 static void keep_failed(struct belt_engine *engine, uint32_t w, uint64_t bit)
 {
@@ -95,7 +101,7 @@ static void tell_failed(struct belt_chain chain, void *const states[BELT_STEPS],
     struct belt_view *view = &engine->view;
     for (int s = 0; s < chain.steps_used; s++) {
         const struct belt_step *step = step_of(&chain.steps[s]);
-        if (!step->failed)
+        if (!step->failed || is_foreign(&chain.steps[s], engine))
             continue;
         for (uint32_t w = view->first / 64; w * 64 < view->end; w++) {
             uint64_t rest = engine->failed[w] & belt_range_mask(w, view->first, view->end);
@@ -116,6 +122,12 @@ struct belt_segment belt_segment_run(struct belt_chain chain, void *const states
     uint32_t first = segment.first;
     view->end = segment.end;
     for (int s = segment.step; s < chain.steps_used; s++) {
+        if (is_foreign(&chain.steps[s], engine)) {
+            segment.step += s == segment.step;
+            if (s + 1 == engine->keyed_step)
+                note_keyed(engine, first, view->end);
+            continue;
+        }
         engine->room_share = share(engine, s, chain.steps_used);
         view->first = first;
         engine->hold_full = false;

@@ -129,6 +129,7 @@ static void load(struct worker *w, const void *input, struct belt_result *result
     belt_engine_load(&w->engine, w->region + frame->base,
                      (struct belt_span *)(uintptr_t)frame->spans, frame->count, frame->failed,
                      frame->failed_reason, belt_now());
+    w->engine.source = frame->source;
     belt_source_load(&w->spec->sources[frame->source], &w->engine, 0, frame->count);
 }
 

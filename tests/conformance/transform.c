@@ -1,5 +1,5 @@
-/* Transformer: B059 to B062, B127, B132. Here it is the chain's first step: it sees what every
- * source gives, by whatever path. */
+/* Transformer: B059 to B062, B127, B132. Here it is a list of steps of the source: they see what
+ * it gives, by whatever path, before those of the processors. */
 #include "core/testing.h"
 #include "tests/conformance/conformance.h"
 
@@ -24,8 +24,8 @@ static void expect_shouted_pipe(void)
     struct belt_error err = { 0 };
     cr_assert_eq(pipe(ends), 0);
     snprintf(yaml, sizeof yaml,
-             "source: { file: { paths: /proc/self/fd/%d } }\n"
-             "processor: { steps: [ shout: {} ] }\nbatcher: { sink: keep_all }\n",
+             "source: { file: { paths: /proc/self/fd/%d }, transform: [ shout: {} ] }\n"
+             "batcher: { sink: keep_all }\n",
              ends[0]);
     struct belt_pipeline *p = pipeline_with(&shout_step.part, yaml);
     cr_assert_eq(belt_pipeline_start(p, &err), 0, "%s", err.text);
@@ -40,8 +40,7 @@ static void expect_shouted_push(void)
     struct belt_error err = { 0 };
     struct belt_message two[] = { { "a", 1, 0, NULL, 0 }, { "b", 1, 0, NULL, 0 } };
     struct belt_pipeline *p =
-        pipeline_with(&shout_step.part, "source: { push: {} }\n"
-                                        "processor: { steps: [ shout: {} ] }\n"
+        pipeline_with(&shout_step.part, "source: { push: {}, transform: [ shout: {} ] }\n"
                                         "batcher: { sink: keep_all }\n");
     turn_ms(p, 1, 1);
     cr_assert_eq(belt_pipeline_push(p, NULL, two, 2, 0, &err), 2, "%s", err.text);
@@ -71,8 +70,11 @@ Test(conformance, B061_cast_path)
 /* A crash there costs the message at fault; neither source nor the rest of the frame. */
 Test(conformance, B062_raise, .timeout = 20)
 {
-    struct belt_pipeline *p = workers_with(
-        &poison, "words: 'a,segv,b'", "max_attempts: 1, steps: [ { poison: {} }, { letter: {} } ]");
+    no_cores();
+    struct belt_pipeline *p = pipeline_with(
+        &poison.part, "source: { say: 'a,segv,b', transform: [ poison: {} ] }\n"
+                      "processor: { isolation: process, concurrency: 1, max_attempts: 1 }\n"
+                      "batcher: { sink: keep_all }\n");
     expect_run(p);
     cr_assert_str_eq(rows(), "a|b|");
     expect_totals(p, 2, 1);
@@ -83,8 +85,7 @@ Test(conformance, B062_raise, .timeout = 20)
 Test(conformance, B127_demand_reply_transformer)
 {
     struct belt_pipeline *p =
-        pipeline_with(&shout_step.part, "source: { say: 'a,b' }\n"
-                                        "processor: { steps: [ shout: {} ] }\n"
+        pipeline_with(&shout_step.part, "source: { say: 'a,b', transform: [ shout: {} ] }\n"
                                         "batcher: { sink: keep_all }\n");
     end_and_free(p);
     cr_assert_str_eq(kept.text, "[e:A|B|]");

@@ -128,11 +128,17 @@ static const struct belt_step poison_frame __attribute__((unused)) = {
 
 /* ---- pipelines -------------------------------------------------------------------- */
 
+/* Deaths leave nothing behind. */
+static inline void no_cores(void)
+{
+    const struct rlimit none = { 0, 0 };
+    setrlimit(RLIMIT_CORE, &none);
+}
+
 static inline struct belt_pipeline *workers_with(const struct belt_step *step, const char *source,
                                                  const char *processor)
 {
-    const struct rlimit no_cores = { 0, 0 };
-    setrlimit(RLIMIT_CORE, &no_cores);
+    no_cores();
     char yaml[5000];
     snprintf(yaml, sizeof yaml,
              "source: { say: { %s } }\nprocessor: { isolation: process, concurrency: 1, %s }\n"
