@@ -149,12 +149,15 @@ static void carve_overflow(struct belt_engine_run *run, struct belt_chain_stage 
 {
     struct belt_overflow *over = belt_carve(run, sizeof *over, 64);
     void *staging = belt_carve(run, belt_row_frame_size(out->capacity), 64);
+    uint32_t *sizes = belt_carve(run, BELT_FRAME * sizeof *sizes, 64);
     uint64_t hold = share_of(batcher->hold, run->leafs_used, out->capacity);
     char *memory = belt_carve(run, hold, 4096);
     if (!over)
         return;
     over->staging = staging;
     over->capacity = out->capacity;
+    over->keyed = batcher->key >= 0;
+    over->sizes = sizes;
     over->memory = memory;
     over->held.size = hold;
     over->filed.size = share_of(batcher->spill_size, run->leafs_used, out->capacity);

@@ -50,24 +50,36 @@ void belt_fifo_drop(struct belt_fifo *fifo, uint64_t size)
 
 /* ---- a frame as a record ------------------------------------------------------ */
 
-static uint64_t record_size(uint32_t count, uint32_t runs, uint64_t bytes)
+static uint64_t record_size(const struct belt_packed *packed, bool keyed)
 {
-    uint64_t row = 2 * sizeof(struct belt_span) + sizeof(uint32_t);
-    uint64_t size =
-        sizeof(struct belt_packed) + runs * sizeof(struct belt_run) + count * row + bytes;
+    uint64_t row = (packed->row_size ? 0 : sizeof(uint32_t)) +
+                   (keyed ? sizeof(struct belt_span) + sizeof(uint32_t) : 0);
+    uint64_t size = sizeof *packed + packed->runs_used * sizeof(struct belt_run) +
+                    packed->count * row + packed->bytes + packed->key_bytes;
     return (size + 7) & ~UINT64_C(7);
 }
 
 uint64_t belt_overflow_record(uint32_t capacity)
 {
-    return record_size(BELT_FRAME, BELT_FRAME, capacity);
+    struct belt_packed most = { .count = BELT_FRAME, .runs_used = BELT_FRAME, .bytes = capacity };
+    return record_size(&most, true);
 }
 
-void belt_pack(struct belt_packed *packed, const struct belt_row_frame *frame)
+/* Rows lie one behind another, so their sizes say where; and often these are the same. */
+static uint32_t pack_sizes(const struct belt_row_frame *frame, uint32_t *sizes)
+{
+    uint32_t first = frame->count ? frame->rows[0].size : 0, differ = 0;
+    for (uint32_t i = 0; i < frame->count; i++)
+        differ |= frame->rows[i].size ^ first;
+    for (uint32_t i = 0; (differ || !first) && i < frame->count; i++)
+        sizes[i] = frame->rows[i].size;
+    return differ ? 0 : first;
+}
+
+void belt_pack(struct belt_overflow *over, struct belt_packed *packed,
+               const struct belt_row_frame *frame)
 {
     *packed = (struct belt_packed){
-        .size =
-            record_size(frame->count, frame->runs_used, (uint64_t)frame->bytes + frame->key_bytes),
         .chunk = frame->chunk,
         .epoch = frame->epoch,
         .count = frame->count,
@@ -75,11 +87,15 @@ void belt_pack(struct belt_packed *packed, const struct belt_row_frame *frame)
         .bytes = frame->bytes,
         .key_bytes = frame->key_bytes,
         .runs_used = frame->runs_used,
+        .row_size = pack_sizes(frame, over->sizes),
     };
+    packed->size = record_size(packed, over->keyed);
 }
 
-void belt_unpack(struct belt_row_frame *frame, const struct belt_packed *packed)
+void belt_unpack(const struct belt_overflow *over, struct belt_row_frame *frame,
+                 const struct belt_packed *packed)
 {
+    uint32_t at = 0, same = packed->row_size;
     frame->chunk = packed->chunk;
     frame->epoch = packed->epoch;
     frame->count = packed->count;
@@ -87,18 +103,23 @@ void belt_unpack(struct belt_row_frame *frame, const struct belt_packed *packed)
     frame->bytes = packed->bytes;
     frame->key_bytes = packed->key_bytes;
     frame->runs_used = packed->runs_used;
+    for (uint32_t i = 0; i < packed->count; at += frame->rows[i++].size)
+        frame->rows[i] = (struct belt_span){ at, same ? same : over->sizes[i] };
 }
 
-void belt_pieces(const struct belt_row_frame *frame, uint32_t capacity,
-                 struct iovec pieces[BELT_PIECES])
+void belt_pieces(struct belt_overflow *over, const struct belt_packed *packed,
+                 const struct belt_row_frame *frame, struct iovec pieces[BELT_PIECES])
 {
     struct belt_row_frame *f = (struct belt_row_frame *)(uintptr_t)frame;
-    pieces[0] = (struct iovec){ f->runs, f->runs_used * sizeof *f->runs };
-    pieces[1] = (struct iovec){ f->rows, f->count * sizeof *f->rows };
-    pieces[2] = (struct iovec){ f->keys, f->count * sizeof *f->keys };
-    pieces[3] = (struct iovec){ f->hashes, f->count * sizeof *f->hashes };
-    pieces[4] = (struct iovec){ f->data, f->bytes };
-    pieces[5] = (struct iovec){ f->data + capacity + BELT_PAD - f->key_bytes, f->key_bytes };
+    uint32_t keys = over->keyed ? packed->count : 0;
+    pieces[0] = (struct iovec){ f->runs, packed->runs_used * sizeof *f->runs };
+    pieces[1] =
+        (struct iovec){ over->sizes, packed->row_size ? 0 : packed->count * sizeof *over->sizes };
+    pieces[2] = (struct iovec){ f->keys, keys * sizeof *f->keys };
+    pieces[3] = (struct iovec){ f->hashes, keys * sizeof *f->hashes };
+    pieces[4] = (struct iovec){ f->data, packed->bytes };
+    pieces[5] = (struct iovec){ f->data + over->capacity + BELT_PAD - packed->key_bytes,
+                                packed->key_bytes };
 }
 
 /* ---- in memory ---------------------------------------------------------------- */
@@ -108,13 +129,13 @@ static bool hold(struct belt_overflow *over, const struct belt_row_frame *frame)
     struct belt_packed packed;
     struct iovec pieces[BELT_PIECES];
     uint64_t at;
-    belt_pack(&packed, frame);
+    belt_pack(over, &packed, frame);
     if (!belt_fifo_put(&over->held, packed.size, &at))
         return false;
     char *to = over->memory + at;
     memcpy(to, &packed, sizeof packed);
     to += sizeof packed;
-    belt_pieces(frame, over->capacity, pieces);
+    belt_pieces(over, &packed, frame, pieces);
     for (int i = 0; i < BELT_PIECES; to += pieces[i++].iov_len)
         memcpy(to, pieces[i].iov_base, pieces[i].iov_len);
     return true;
@@ -129,10 +150,10 @@ static void take_held(struct belt_overflow *over, struct belt_row_frame *frame)
     const char *from = over->memory + at;
     memcpy(&packed, from, sizeof packed);
     from += sizeof packed;
-    belt_unpack(frame, &packed);
-    belt_pieces(frame, over->capacity, pieces);
+    belt_pieces(over, &packed, frame, pieces);
     for (int i = 0; i < BELT_PIECES; from += pieces[i++].iov_len)
         memcpy(pieces[i].iov_base, from, pieces[i].iov_len);
+    belt_unpack(over, frame, &packed);
     belt_fifo_drop(&over->held, packed.size);
 }
 
@@ -162,14 +183,15 @@ static bool take_oldest(struct belt_overflow *over, struct belt_row_frame *slot,
 /* Nothing waits any more but what is in the staging frame: it goes on in the edge. */
 static void unstage(struct belt_row_out *out, struct belt_row_frame *slot)
 {
-    struct belt_packed packed;
-    struct iovec from[BELT_PIECES], to[BELT_PIECES];
-    belt_pack(&packed, out->over->staging);
-    belt_unpack(slot, &packed);
-    belt_pieces(out->over->staging, out->capacity, from);
-    belt_pieces(slot, out->capacity, to);
-    for (int i = 0; i < BELT_PIECES; i++)
-        memcpy(to[i].iov_base, from[i].iov_base, from[i].iov_len);
+    const struct belt_row_frame *from = out->over->staging;
+    uint32_t count = out->over->keyed ? from->count : 0;
+    memcpy(slot, from, offsetof(struct belt_row_frame, rows) + from->count * sizeof *from->rows);
+    memcpy(slot->keys, from->keys, count * sizeof *from->keys);
+    memcpy(slot->hashes, from->hashes, count * sizeof *from->hashes);
+    memcpy(slot->runs, from->runs, from->runs_used * sizeof *from->runs);
+    memcpy(slot->data, from->data, from->bytes);
+    uint32_t at = out->capacity + BELT_PAD - from->key_bytes;
+    memcpy(slot->data + at, from->data + at, from->key_bytes);
     out->open = slot;
 }
 

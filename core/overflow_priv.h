@@ -38,6 +38,8 @@ void belt_fifo_drop(struct belt_fifo *fifo, uint64_t size);
 struct belt_overflow {
     struct belt_row_frame *staging; /* what does not fit the edge is written here first */
     uint32_t capacity;              /* of its data, as of the edge's frames */
+    bool keyed;                     /* rows have keys */
+    uint32_t *sizes;                /* [BELT_FRAME]: of a frame's rows, on their way */
     char *memory;                   /* [held.size] */
     struct belt_fifo held, filed;   /* filed.size 0: no file */
     int fd;                         /* of the file, -1: none */
@@ -87,16 +89,20 @@ void belt_spill_each_run(const struct belt_overflow *over, belt_run_fn *fn, void
 struct belt_packed {
     uint64_t size; /* of the record, this included */
     uint64_t chunk, epoch;
-    uint32_t count, flags, bytes, key_bytes, runs_used, unused;
+    uint32_t count, flags, bytes, key_bytes, runs_used;
+    uint32_t row_size; /* of all rows; 0: they differ */
 };
 
 #define BELT_PIECES 6
 
-void belt_pack(struct belt_packed *packed, const struct belt_row_frame *frame);
-/* The frame's counts, before its pieces are filled. */
-void belt_unpack(struct belt_row_frame *frame, const struct belt_packed *packed);
-/* Where the parts of a frame lie that follow a record's head; tickets first. */
-void belt_pieces(const struct belt_row_frame *frame, uint32_t capacity,
-                 struct iovec pieces[BELT_PIECES]);
+/* The head of a frame's record, and over->sizes. */
+void belt_pack(struct belt_overflow *over, struct belt_packed *packed,
+               const struct belt_row_frame *frame);
+/* Where the parts of a frame lie, or are to be read to, that follow its head; tickets first. */
+void belt_pieces(struct belt_overflow *over, const struct belt_packed *packed,
+                 const struct belt_row_frame *frame, struct iovec pieces[BELT_PIECES]);
+/* After its pieces were filled: the rest of the frame. */
+void belt_unpack(const struct belt_overflow *over, struct belt_row_frame *frame,
+                 const struct belt_packed *packed);
 
 #endif

@@ -39,10 +39,10 @@ bool belt_spill_put(struct belt_overflow *over, const struct belt_row_frame *fra
     struct iovec pieces[1 + BELT_PIECES] = { { &packed, sizeof packed } };
     struct belt_fifo before = over->filed;
     uint64_t at;
-    belt_pack(&packed, frame);
+    belt_pack(over, &packed, frame);
     if (!belt_fifo_put(&over->filed, packed.size, &at))
         return false;
-    belt_pieces(frame, over->capacity, pieces + 1);
+    belt_pieces(over, &packed, frame, pieces + 1);
     ssize_t size = bytes_of(pieces, 1 + BELT_PIECES);
     if (pwritev(over->fd, pieces, 1 + BELT_PIECES, (off_t)at) != size) {
         /* A full disk is a full file: the rows stay where they are and wait. */
@@ -62,10 +62,10 @@ int belt_spill_take(struct belt_overflow *over, struct belt_row_frame *frame,
     belt_fifo_at(&over->filed, &cursor, &at);
     ssize_t got = pread(over->fd, &packed, sizeof packed, (off_t)at);
     if (got == (ssize_t)sizeof packed) {
-        belt_unpack(frame, &packed);
-        belt_pieces(frame, over->capacity, pieces);
+        belt_pieces(over, &packed, frame, pieces);
         got = preadv(over->fd, pieces, BELT_PIECES, (off_t)(at + sizeof packed));
         if (got == bytes_of(pieces, BELT_PIECES)) {
+            belt_unpack(over, frame, &packed);
             belt_fifo_drop(&over->filed, packed.size);
             return 0;
         }
