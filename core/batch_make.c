@@ -128,6 +128,15 @@ int belt_batches_set_limits(struct belt_batches *batches, uint32_t size, uint64_
     return 0;
 }
 
+int belt_batches_touch(const struct belt_batches *batches, struct belt_error *err)
+{
+    int rc = batches->mem.base ? belt_mem_populate(&batches->mem) : 0;
+    if (rc < 0)
+        return belt_error_set(err, rc, "%s: %llu bytes before the start: %s", batches->conf.name,
+                              (unsigned long long)batches->mem.size, strerror(-rc));
+    return 0;
+}
+
 void belt_batches_free(struct belt_batches *batches)
 {
     if (!batches)

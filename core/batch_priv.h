@@ -166,6 +166,9 @@ uint32_t belt_batches_count_in_flight(const struct belt_batches *batches);
 uint64_t belt_batches_used(const struct belt_batches *batches); /* bytes of the arena, now */
 uint64_t belt_batches_peak(const struct belt_batches *batches); /* and at most so far */
 
+/* Gets all pages of the arena now, for the calling thread's node. */
+int belt_batches_touch(const struct belt_batches *batches, struct belt_error *err);
+
 typedef void belt_run_fn(void *ctx, const struct belt_run *run);
 /* Every run of every batch, open, cut or in flight. */
 void belt_batches_each_run(const struct belt_batches *batches, belt_run_fn *fn, void *ctx);

@@ -26,11 +26,18 @@
 #define LINK_SLABS 6 /* more slabs for a source that feeds other lanes */
 #define JOINS 4096   /* 128 K messages of two children unsettled per processor, 3 MiB */
 
+void belt_carve_for(struct belt_engine_run *run, const struct belt_stage *stage)
+{
+    run->node = run->plan->place->lanes[stage->lane->index].node;
+}
+
 void *belt_carve(struct belt_engine_run *run, uint64_t size, uint64_t align)
 {
     run->carved = (run->carved + align - 1) / align * align;
     char *at = run->region.base ? (char *)run->region.base + run->carved : NULL;
     run->carved += size;
+    if (at) /* advice: without it pages are those of the lane that touches them first */
+        belt_bind_memory(run->plan->topology, at, size, run->node);
     return at;
 }
 
@@ -69,6 +76,7 @@ static void link_ring(struct belt_engine_run *run, struct belt_source_stage *s, 
     struct belt_ring_conf conf = { .kind = BELT_SPSC,
                                    .item_size = sizeof(struct belt_input_frame),
                                    .items = fused ? FUSED_FRAMES : LINK_FRAMES };
+    belt_carve_for(run, &s->stage);
     struct belt_mem mem = belt_carve_ring(run, conf);
     struct belt_feed *feed = &s->feeds[f];
     struct belt_intake *intake = &chain->intake;
@@ -191,6 +199,7 @@ static void link_rows(struct belt_engine_run *run, struct belt_chain_stage *chai
     struct belt_ring_conf conf = { .kind = BELT_SPSC,
                                    .items = slots,
                                    .item_size = (uint32_t)belt_row_frame_size(out->capacity) };
+    belt_carve_for(run, &chain->stage);
     struct belt_mem mem = belt_carve_ring(run, conf);
     if (belt_batcher_holds(outlet->batcher))
         carve_overflow(run, chain, outlet->batcher, out);
@@ -248,6 +257,7 @@ static void carve_source(struct belt_engine_run *run, struct belt_source_stage *
     s->in.tickets = belt_ledger_words(spec->window / 64) * 64;
     s->in.slabs = spec->slabs ? spec->slabs + (fused ? 0 : LINK_SLABS) : 0;
     uint64_t arena = (uint64_t)s->in.slabs * s->in.slab;
+    belt_carve_for(run, &s->stage);
     char *memory = belt_carve(run, arena + 2 * 4096, 4096);
     s->in.arena = memory ? memory + 4096 : NULL;
     uint64_t words = spec->window / 64, room = belt_ledger_words(words);
@@ -257,14 +267,12 @@ static void carve_source(struct belt_engine_run *run, struct belt_source_stage *
     s->ledger.failed = belt_carve(run, room * sizeof(uint64_t), 4096);
     if (s->part->ack)
         s->ledger.owed = belt_carve(run, room * sizeof(uint64_t), 4096);
-    int node = run->plan->place->lanes[s->stage.lane->index].node;
-    if (memory)
-        belt_bind_memory(run->plan->topology, memory, arena, node);
 }
 
 static void carve_retry(struct belt_engine_run *run, struct belt_chain_stage *chain)
 {
     const struct belt_spec *spec = run->spec;
+    belt_carve_for(run, &chain->stage);
     char *memory = belt_carve(run, belt_retry_footprint(spec->retry_memory), 4096);
     if (!memory)
         return;
@@ -301,6 +309,7 @@ static void carve_chain(struct belt_engine_run *run, struct belt_chain_stage *ch
     const struct belt_spec *spec = run->spec;
     uint32_t room = room_of(run, chain);
     size_t size = belt_engine_size(spec->columns_used, room);
+    belt_carve_for(run, &chain->stage);
     char *memory = belt_carve(run, size, 4096);
     chain->failed_spans = belt_carve(run, 3 * BELT_FRAME * sizeof(struct belt_span), 64);
     chain->failed_places = belt_carve(run, 2 * BELT_FRAME * sizeof(int64_t), 64);
@@ -312,10 +321,8 @@ static void carve_chain(struct belt_engine_run *run, struct belt_chain_stage *ch
         chain->joins.count = JOINS;
         chain->joins.at = belt_carve(run, JOINS * sizeof(struct belt_join), 4096);
     }
-    int node = run->plan->place->lanes[chain->stage.lane->index].node;
     if (!memory)
         return;
-    belt_bind_memory(run->plan->topology, memory, size, node);
     chain->engine.targets = (uint32_t)spec->batchers_used;
     belt_engine_init(&chain->engine, spec->columns, spec->columns_used, room,
                      chain->processor->steps_used, memory);
@@ -490,6 +497,16 @@ static bool make_stages(struct belt_engine_run *run)
 
 /* ---- all of it -------------------------------------------------------------- */
 
+/* Every page is bound to its lane's node by now, so it does not matter who touches it. */
+static int touch(struct belt_engine_run *run, struct belt_error *err)
+{
+    int rc = belt_mem_populate(&run->region);
+    if (rc < 0)
+        return belt_error_set(err, rc, "placement.touch: %llu bytes before the start: %s",
+                              (unsigned long long)run->region.size, strerror(-rc));
+    return 0;
+}
+
 int belt_run_new(struct belt_engine_run **out, const struct belt_spec *spec,
                  const struct belt_plan *plan, struct belt_zygote *zygote, struct belt_error *err)
 {
@@ -525,6 +542,8 @@ int belt_run_new(struct belt_engine_run **out, const struct belt_spec *spec,
         lay_out(run);
         rc = belt_lanes_fill(run, err);
     }
+    if (rc == 0 && spec->placement.touch)
+        rc = touch(run, err);
     if (rc == 0)
         rc = belt_run_fill(run, err);
     if (rc == 0)

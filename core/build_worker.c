@@ -37,6 +37,7 @@ void belt_worker_carve(struct belt_engine_run *run, struct belt_chain_stage *cha
     struct belt_ring_conf conf = { .kind = BELT_SPSC,
                                    .items = RESULT_SLOTS,
                                    .item_size = (uint32_t)belt_result_size(run->spec, room) };
+    belt_carve_for(run, &chain->stage);
     struct belt_mem results = belt_carve_ring(run, conf);
     worker->block = belt_carve(run, sizeof *worker->block, 4096);
     if (!results.base)

@@ -92,6 +92,7 @@ static void link_ring(struct belt_engine_run *run, struct belt_chain_stage *from
     struct belt_ring_conf conf = { .kind = BELT_SPSC,
                                    .items = slots,
                                    .item_size = (uint32_t)belt_link_frame_size(to->shape) };
+    belt_carve_for(run, &from->stage);
     struct belt_mem mem = belt_carve_ring(run, conf);
     out->reader = belt_other_lane(&from->stage, &to->stage);
     in->writer = belt_other_lane(&to->stage, &from->stage);

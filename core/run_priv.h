@@ -158,6 +158,7 @@ struct belt_engine_run {
     struct belt_zygote *zygote; /* isolation: process; the pipeline's */
     struct belt_mem region;     /* all edges, arenas, ledgers, columns */
     uint64_t carved;            /* bytes given out of it so far (build.c) */
+    int node;                   /* that what is carved next comes from, -1: any */
     uint64_t memory;            /* bytes in all: region and open batches; tables of groups apart */
     struct belt_source_stage *sources;
     struct belt_chain_stage *chains;

@@ -69,6 +69,7 @@ struct placement_conf {
     const struct belt_node *pin;
     int64_t lanes;
     int fuse, wait, backend;
+    bool touch;
 };
 
 static const struct belt_setting placement_settings[] = {
@@ -84,6 +85,8 @@ static const struct belt_setting placement_settings[] = {
       "how an idle lane waits", "backoff|spin|yield|block", 0, 0 },
     { "backend", BELT_SET_CHOICE, offsetof(struct placement_conf, backend), "auto",
       "how files are read and written", "auto|io_uring|posix", 0, 0 },
+    { "touch", BELT_SET_BOOL, offsetof(struct placement_conf, touch), "false",
+      "get all memory before the start, not as it is needed: holds and windows whole", NULL, 0, 0 },
     { 0 },
 };
 
@@ -100,6 +103,7 @@ static int add_placement(struct belt_builder *b, struct belt_error *err)
     b->spec->placement.cpus = conf.cpus;
     b->spec->placement.pin = conf.pin;
     b->spec->placement.lanes = conf.lanes;
+    b->spec->placement.touch = conf.touch;
     b->spec->placement.fuse = conf.fuse;
     b->spec->placement.wait = conf.wait;
     b->spec->placement.wait_by_hand = belt_node_get(node, "wait") != NULL;

@@ -158,6 +158,7 @@ struct belt_spec {
         int fuse, wait; /* choices, see spec.c */
         bool wait_by_hand;
         int64_t lanes;
+        bool touch;
         const struct belt_node *pin;
     } placement;
 };

@@ -14,7 +14,10 @@ static int batcher_init(struct belt_stage *stage, struct belt_error *err)
 {
     struct belt_batcher_stage *b = batcher_of(stage);
     const struct belt_use *use = &b->spec->sink;
-    return use->part->init ? use->part->init(b->state, use->conf, &b->in, err) : 0;
+    int rc = stage->run->spec->placement.touch ? belt_batches_touch(b->batches, err) : 0;
+    if (rc < 0 || !use->part->init)
+        return rc;
+    return use->part->init(b->state, use->conf, &b->in, err);
 }
 
 static void batcher_fini(struct belt_stage *stage)
