@@ -519,9 +519,9 @@ int belt_run_new(struct belt_engine_run **out, const struct belt_spec *spec,
     run->sources_used = plan->sources;
     run->chains_used = plan->processors;
     run->heads_used = plan->heads;
+    run->batchers_used = belt_spec_outlets(spec);
     for (int o = 0; o < run->batchers_used; o++)
         run->ordered |= spec->batchers[o].ordered;
-    run->batchers_used = belt_spec_outlets(spec);
     pthread_mutex_init(&run->lock, NULL);
     pthread_cond_init(&run->changed, NULL);
     belt_wait_setup();
