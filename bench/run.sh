@@ -334,7 +334,7 @@ def row: . as $all | map(select(.error_occurred | not)) | near_rings | {
     most: (map(figure.value) | max),
     bytes: (map(.bytes_per_second // 0 | select(. > 0)) | median), nearness: nearness,
     error: ($all | map(.error_message // empty) | .[0]) };
-def quantiles: ., (select(.p50_us) | ("p50_us", "p99_us", "p99_9_us") as $q |
+def quantiles: ., (("p50_us", "p99_us", "p99_9_us", "most_us") as $q | select(.[$q]) |
     .short += "/" + ($q | rtrimstr("_us")) | .unit = "us" | .value = .[$q]);
 .summary = ([.benchmarks[] | select(.run_type == "iteration") |
         .short = (.name | sub("/iterations:.*"; "")) | quantiles] | group_by(.short) | map(row)) |

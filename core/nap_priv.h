@@ -27,6 +27,10 @@ static inline void belt_nap_cancel(uint32_t *asleep)
 void belt_nap(uint32_t *asleep);
 void belt_nap_wake(uint32_t *asleep);
 
+/* A gate is 1 as long as it is shut; who opens it has written what those behind it read. */
+void belt_gate_wait(uint32_t *gate);
+void belt_gate_open(uint32_t *gate);
+
 /* After publishing. Any thread of any process. */
 static inline void belt_nap_end(uint32_t *asleep)
 {

@@ -232,13 +232,13 @@ static enum belt_turn watch_worker(struct belt_chain_stage *chain, uint64_t now,
 {
     struct belt_worker *worker = chain->worker;
     struct belt_stats *stats = &chain->stage.stats;
-    uint64_t restarts = worker->restarts;
+    uint64_t known = worker->known;
     bool owes = published(chain) != chain->taken;
     int rc = belt_worker_watch(worker, owes, now, err);
     belt_store_relaxed(&stats->restarts, worker->restarts);
     belt_store_relaxed(&stats->attempts, worker->attempts);
     belt_store_relaxed(&stats->hangs, worker->hangs);
-    if (worker->restarts != restarts && belt_wants(&chain->stage, BELT_WANT(WORKER_RESTART)))
+    if (worker->known != known && belt_wants(&chain->stage, BELT_WANT(WORKER_RESTART)))
         belt_tell_restart(chain);
     if (rc < 0)
         return worker_failed(chain, err);

@@ -54,7 +54,9 @@ int belt_worker_start(struct belt_worker *worker, uint64_t now, struct belt_erro
     worker->killed_for = NULL;
     worker->began = now;
     worker->turns = belt_load_relaxed(&block->turns.commit); /* relaxed: nobody lives */
-    int pidfd = belt_zygote_spawn(worker->zygote, &worker->map, worker->wake_fd, &worker->pid, err);
+    int pidfd = belt_spare_promote(worker);
+    if (pidfd < 0)
+        pidfd = belt_zygote_spawn(worker->zygote, &worker->map, worker->wake_fd, &worker->pid, err);
     if (pidfd < 0)
         return pidfd;
     worker->pidfd = pidfd;
@@ -95,6 +97,7 @@ static void wait_for_end(struct belt_worker *worker, const uint32_t *aborting)
 
 void belt_worker_stop(struct belt_worker *worker, const uint32_t *aborting)
 {
+    belt_spare_drop(worker);
     if (worker->pidfd < 0)
         return;
     if (worker->ending)
@@ -215,10 +218,13 @@ static void finish_turn(struct belt_worker *worker)
     /* It got on after all, before our signal arrived: not this message's fault. */
     if (worker->killed_for && progress(worker) != worker->watch.seen)
         at = 0;
-    if (block->careful != under_work)
+    if (block->careful != under_work) {
         memset(block->attempts, 0, sizeof block->attempts);
-    else if (at && block->attempts[at - 1] < UINT8_MAX)
+        worker->exhausted = false;
+    } else if (at && block->attempts[at - 1] < UINT8_MAX) {
         block->attempts[at - 1]++;
+        worker->exhausted |= block->attempts[at - 1] >= worker->conf->max_attempts;
+    }
     worker->attempts += at != 0;
     block->careful = under_work;
     block->at = 0;
@@ -226,16 +232,15 @@ static void finish_turn(struct belt_worker *worker)
     block->told = last.out;
 }
 
-static int describe_death(struct belt_worker *worker, struct belt_error *err)
+static void describe_death(struct belt_worker *worker, int status)
 {
-    int status, rc = belt_zygote_bury(worker->zygote, &worker->map, worker->pid, &status, err);
     char limit[BELT_UNIT_ROOM], *out = worker->block->death;
     const size_t room = sizeof worker->block->death;
-    if (rc < 0)
-        return rc;
+    const char *killed_for = worker->unburied == worker->pid ? worker->killed_for : NULL;
+    worker->unburied = 0;
     const char *name = WIFSIGNALED(status) ? sigabbrev_np(WTERMSIG(status)) : NULL;
-    if (worker->killed_for)
-        snprintf(out, room, "killed: longer than %s: %s", worker->killed_for,
+    if (killed_for)
+        snprintf(out, room, "killed: longer than %s: %s", killed_for,
                  belt_format_time(worker->limit, limit));
     else if (name)
         snprintf(out, room, "killed by SIG%s", name);
@@ -243,27 +248,41 @@ static int describe_death(struct belt_worker *worker, struct belt_error *err)
         snprintf(out, room, "killed by signal %d", WTERMSIG(status));
     else
         snprintf(out, room, "left with exit code %d", WEXITSTATUS(status));
-    return 0;
 }
 
-/* Beyond what may be survived, the run fails and says of what. */
-static int check_limits(struct belt_worker *worker, uint64_t now, struct belt_error *err)
+/* The zygote is asked, and waited for. */
+static int learn_of_death(struct belt_worker *worker, struct belt_error *err)
+{
+    bool asked = worker->asked && worker->asked_about == worker->unburied;
+    pid_t dead = asked ? 0 : worker->unburied;
+    int status, rc = belt_zygote_bury(worker->zygote, &worker->map, dead, &status, err);
+    if (rc == 0)
+        describe_death(worker, asked ? worker->block->spare.status : status);
+    return rc;
+}
+
+/* Whether this death may be survived. */
+static bool is_within_limits(struct belt_worker *worker, uint64_t now)
+{
+    worker->failed_starts = worker->block->ready ? 0 : worker->failed_starts + 1;
+    return !worker->block->error[0] && worker->failed_starts <= MOST_FAILED_STARTS &&
+           belt_budget_spend(&worker->budget, now);
+}
+
+static int refuse_to_go_on(const struct belt_worker *worker, struct belt_error *err)
 {
     const struct belt_worker_conf *conf = worker->conf;
     uint32_t index = worker->map.index;
     if (worker->block->error[0])
         return belt_error_set(err, -ECHILD, "worker %u: %s", index, worker->block->error);
-    worker->failed_starts = worker->block->ready ? 0 : worker->failed_starts + 1;
     if (worker->failed_starts > MOST_FAILED_STARTS)
         return belt_error_set(err, -ECHILD, "worker %u: died %u times before it was ready; %s",
                               index, worker->failed_starts, worker->block->death);
-    if (!belt_budget_spend(&worker->budget, now))
-        return belt_error_set(err, -ECHILD,
-                              "worker %u: %s; more than max_restarts: %lld within max_seconds: "
-                              "%lld",
-                              index, worker->block->death, (long long)conf->max_restarts,
-                              (long long)conf->max_seconds);
-    return 0;
+    return belt_error_set(err, -ECHILD,
+                          "worker %u: %s; more than max_restarts: %lld within max_seconds: "
+                          "%lld",
+                          index, worker->block->death, (long long)conf->max_restarts,
+                          (long long)conf->max_seconds);
 }
 
 /* When the next one is to start. */
@@ -274,21 +293,51 @@ static uint64_t start_at(struct belt_worker *worker, uint64_t now)
     return now + belt_budget_wait(&worker->budget, worked || quiet);
 }
 
+/* How it died is told to messages that failed by it and to those who hear of a run that
+ * ends. Where neither is at hand, the successor begins before the zygote was asked: on a
+ * busy machine each switch to it and back may take milliseconds. */
 static int bury(struct belt_worker *worker, uint64_t now, struct belt_error *err)
 {
+    int rc = worker->unburied ? learn_of_death(worker, err) : 0;
     let_go(worker);
+    worker->unburied = worker->pid;
     worker->look_due = UINT64_MAX;
-    int rc = describe_death(worker, err);
     finish_turn(worker);
-    if (rc == 0)
-        rc = check_limits(worker, now, err);
+    bool within = is_within_limits(worker, now);
     worker->began = start_at(worker, now);
+    bool later = within && worker->began <= now && !worker->killed_for && !worker->exhausted;
+    if (rc == 0 && !later)
+        rc = learn_of_death(worker, err);
+    if (rc == 0 && !within)
+        rc = refuse_to_go_on(worker, err);
     return rc;
+}
+
+/* What a death left to be done: once its successor has got on, or nobody waits for it. */
+static int tidy_up(struct belt_worker *worker, bool owes, struct belt_error *err)
+{
+    const struct belt_worker_block *block = worker->block;
+    int rc = 0;
+    /* Relaxed: counts that only need to be seen some time. */
+    bool got_on = belt_load_relaxed(&block->turns.commit) != worker->turns;
+    bool about_it = worker->asked && worker->asked_about == worker->unburied;
+    if (worker->unburied && about_it && belt_spare_answered(worker))
+        describe_death(worker, block->spare.status);
+    else if (worker->unburied && (!owes || (worker->asked && !about_it)))
+        rc = learn_of_death(worker, err);
+    bool news = !worker->unburied && worker->known != worker->restarts;
+    if (news)
+        worker->known = worker->restarts;
+    if (rc == 0 && !worker->asked && belt_load_relaxed32(&block->ready) && (got_on || !owes))
+        rc = belt_spare_ask(worker, err);
+    return rc < 0 ? rc : news;
 }
 
 static int start_again(struct belt_worker *worker, uint64_t now, struct belt_error *err)
 {
     worker->restarts++;
+    if (!worker->unburied)
+        worker->known = worker->restarts;
     int rc = belt_worker_start(worker, now, err);
     if (rc == 0)
         watch_progress(worker, true, now);
@@ -301,7 +350,8 @@ int belt_worker_watch(struct belt_worker *worker, bool owes, uint64_t now, struc
     /* A lane that sleeps is woken by its death; one that is busy need not ask each time. */
     if (worker->pidfd >= 0 && (++worker->looks % LOOKS || poll(&fd, 1, 0) == 0)) {
         watch_progress(worker, owes, now);
-        return watch_quiet(worker, now);
+        int rc = tidy_up(worker, owes, err);
+        return watch_quiet(worker, now) && rc == 0 ? 1 : rc;
     }
     if (worker->pidfd >= 0) {
         int rc = bury(worker, now, err);

@@ -317,20 +317,12 @@ static void count_calls(struct worker *w)
 
 /* ---- beginning -------------------------------------------------------------- */
 
-static int attach(struct worker *w, int region_fd)
+static int attach(struct worker *w)
 {
-    struct belt_mem region;
     const struct belt_worker_map *map = w->map;
-    int rc = belt_mem_attach(&region, region_fd, 1);
-    if (rc < 0)
-        return rc;
-    w->region = region.base;
-    w->block = (struct belt_worker_block *)(void *)(w->region + map->block);
-    rc = belt_rx_open(&w->in, belt_mem_of(w->region + map->intake, map->intake_size));
+    int rc = belt_rx_open(&w->in, belt_mem_of(w->region + map->intake, map->intake_size));
     if (rc == 0)
         rc = belt_tx_open(&w->out, belt_mem_of(w->region + map->results, map->results_size));
-    close(region_fd);
-    close(region.fd);
     w->now = belt_turn_last(&w->block->turns);
     /* What our predecessor had handled may not be released yet. A cursor beyond `limit`
      * would make every slot look filled: a frame of the lap before would be run again. */
@@ -359,9 +351,9 @@ static int open_steps(struct worker *w, struct belt_error *err)
     return belt_steps_init(w->chain, w->states, &w->steps_ready, &in, err);
 }
 
-static int begin(struct worker *w, int region_fd, struct belt_error *err)
+static int begin(struct worker *w, struct belt_error *err)
 {
-    int rc = attach(w, region_fd);
+    int rc = attach(w);
     if (rc < 0)
         return belt_error_set(err, rc, "the pipeline's memory: %s", strerror(-rc));
     if ((rc = belt_sandbox_begin(&w->processor->workers, err)) < 0 || (rc = open_steps(w, err)) < 0)
@@ -378,25 +370,40 @@ static void leave(int status, void *unused)
     _exit(status);
 }
 
+static void call_me(const struct worker *w, const char *what)
+{
+    char name[16];
+    snprintf(name, sizeof name, "belt/%s.%u", what, w->map->index % 1000);
+    prctl(PR_SET_NAME, name);
+}
+
+static void wait_for_turn(const struct worker *w)
+{
+    call_me(w, "spare");
+    belt_gate_wait(&w->block->spare.gate);
+}
+
 _Noreturn void belt_worker_main(const struct belt_spec *spec, const struct belt_worker_map *map,
-                                int region_fd, int wake_fd)
+                                char *region, int wake_fd, bool spare)
 {
     static struct worker w; /* a process of its own: one worker */
     struct belt_error err = { 0 };
-    char name[16];
-    snprintf(name, sizeof name, "belt/worker.%u", map->index % 1000);
-    prctl(PR_SET_NAME, name);
+    void *block = region + map->block;
     on_exit(leave, NULL);
     w = (struct worker){ .spec = (struct belt_spec *)(uintptr_t)spec,
                          .map = map,
+                         .region = region,
+                         .block = block,
                          .wake_fd = wake_fd };
+    if (spare)
+        wait_for_turn(&w);
+    call_me(&w, "worker");
     w.processor = &spec->processors[map->processor];
     w.chain = belt_chain_of(spec, w.processor);
     belt_link_shape(&w.shape, spec, (int)map->processor);
     w.engine.targets = (uint32_t)spec->batchers_used;
-    if (begin(&w, region_fd, &err) < 0) {
-        if (w.block)
-            snprintf(w.block->error, sizeof w.block->error, "%.250s", err.text);
+    if (begin(&w, &err) < 0) {
+        snprintf(w.block->error, sizeof w.block->error, "%.250s", err.text);
         end(&w, 1);
     }
     belt_store_release32(&w.block->ready, 1);

@@ -28,6 +28,15 @@
 struct belt_zygote;
 struct belt_engine_run;
 
+/* Of a process that waits to become the worker. The zygote's, from when it is asked for
+ * one until it answered; else the chain stage's. */
+struct belt_spare {
+    uint32_t answered; /* 1: what follows is there */
+    uint32_t gate;     /* it waits behind it */
+    pid_t pid;         /* 0: there is none, the fork failed */
+    int status;        /* of the dead worker that was to be buried */
+};
+
 /* Shared by a chain stage and its worker.
  * Checklist: adding a word?
  *   1. who writes it, in a comment   2. is it valid after a death at any point?
@@ -41,7 +50,9 @@ struct belt_worker_block {
     char error[256];               /* why it cannot begin; before exit */
     uint32_t asleep BELT_OWN_LINE; /* the worker is; cleared by whoever wakes it */
     uint32_t end;                  /* chain stage: no input will come any more */
-    /* Chain stage only, while no worker lives. */
+    struct belt_spare spare BELT_OWN_LINE;
+    /* Chain stage only, while no worker lives; `death` also while one lives that does not
+     * look at it, since no message of its frame has used up its attempts. */
     uint64_t careful BELT_OWN_LINE; /* 1 + the input frame to run one message at a time */
     uint8_t attempts[BELT_FRAME];   /* of the careful frame's messages */
     char death[80];                 /* how the last worker died */
@@ -124,9 +135,14 @@ struct belt_worker {
     struct belt_watch watch;
     struct belt_budget budget;
     uint32_t failed_starts;
+    bool asked;             /* for a spare: it is there or will be */
+    pid_t asked_about;      /* the dead one that was asked about with it, or 0 */
+    pid_t unburied;         /* a dead one of which it is not known how it died, or 0 */
+    bool exhausted;         /* a message of the careful frame has no attempt left */
     const char *killed_for; /* by us: the time-out that had passed, or NULL */
     uint64_t limit;         /* its length */
     uint64_t restarts, attempts, hangs;
+    uint64_t known;   /* restarts whose reason is in block->death */
     uint64_t times[]; /* the budget's */
 };
 
@@ -165,6 +181,15 @@ static inline char *belt_result_memory(const struct belt_result *result)
     return (char *)(uintptr_t)result + sizeof *result;
 }
 
+/* ---- worker_spare.c --------------------------------------------------------------- */
+
+/* For one, and for the status of `unburied`; none was asked for since the last was taken. */
+int belt_spare_ask(struct belt_worker *worker, struct belt_error *err);
+bool belt_spare_answered(const struct belt_worker *worker);
+/* It becomes the worker: its pidfd. -1: there is none. */
+int belt_spare_promote(struct belt_worker *worker);
+void belt_spare_drop(struct belt_worker *worker);
+
 /* ---- zygote.c --------------------------------------------------------------------- */
 
 int belt_zygote_new(struct belt_zygote **out, const struct belt_spec *spec, struct belt_error *err);
@@ -173,7 +198,12 @@ int belt_zygote_region(struct belt_zygote *zygote, int fd, struct belt_error *er
 /* A worker for this map; its pidfd. Any thread. */
 int belt_zygote_spawn(struct belt_zygote *zygote, const struct belt_worker_map *map, int wake_fd,
                       pid_t *pid, struct belt_error *err);
-/* What waitpid() says of a worker that is dead. Once for each. Any thread. */
+/* Asks for a spare with this map; what there is to know of it and of `dead` (0: nobody)
+ * comes later: in the block, then wake_fd is written to. Any thread. */
+int belt_zygote_spare(struct belt_zygote *zygote, const struct belt_worker_map *map, int wake_fd,
+                      pid_t dead, struct belt_error *err);
+/* What waitpid() says of a worker that is dead (0: nothing), when all that was asked for
+ * before is done. Once for each. Any thread. */
 int belt_zygote_bury(struct belt_zygote *zygote, const struct belt_worker_map *map, pid_t pid,
                      int *status, struct belt_error *err);
 pid_t belt_zygote_pid(const struct belt_zygote *zygote);
@@ -182,7 +212,8 @@ void belt_zygote_free(struct belt_zygote *zygote);
 
 /* ---- worker_main.c: the life of a worker; never returns --------------------------- */
 
+/* `spare`: its time comes when the gate of its block opens. */
 _Noreturn void belt_worker_main(const struct belt_spec *spec, const struct belt_worker_map *map,
-                                int region_fd, int wake_fd);
+                                char *region, int wake_fd, bool spare);
 
 #endif

@@ -28,12 +28,12 @@ struct belt_zygote {
     pthread_mutex_t lock; /* one request at a time */
 };
 
-enum { ASK_REGION, ASK_SPAWN, ASK_BURY };
+enum { ASK_REGION, ASK_SPAWN, ASK_SPARE, ASK_BURY };
 
 struct request {
     int what;
-    struct belt_worker_map map; /* SPAWN */
-    pid_t pid;                  /* BURY */
+    struct belt_worker_map map; /* SPAWN, SPARE */
+    pid_t pid;                  /* BURY, SPARE; or 0 */
 };
 
 struct answer {
@@ -87,19 +87,20 @@ static ssize_t receive_with_fd(int socket, void *data, size_t size, int *fd)
 struct life {
     const struct belt_spec *spec;
     int socket, engine; /* engine: its pidfd */
-    int region;
+    struct belt_mem region;
     pid_t pid;
 };
 
 static _Noreturn void be_worker(const struct life *life, const struct request *request, int wake_fd)
 {
+    char *region = life->region.base;
     prctl(PR_SET_PDEATHSIG, SIGKILL);
     /* It may have died before that: then nobody will tell us. */
     if (getppid() != life->pid)
         _exit(1);
     close(life->socket);
     close(life->engine);
-    belt_worker_main(life->spec, &request->map, life->region, wake_fd);
+    belt_worker_main(life->spec, &request->map, region, wake_fd, request->what == ASK_SPARE);
 }
 
 static struct answer spawn(struct life *life, const struct request *request, int wake_fd,
@@ -115,13 +116,40 @@ static struct answer spawn(struct life *life, const struct request *request, int
     return (struct answer){ .rc = *pidfd < 0 ? -errno : 0, .pid = pid };
 }
 
-static struct answer bury(const struct request *request)
+static struct answer bury(pid_t pid)
 {
-    struct answer answer = { .pid = request->pid };
-    while (waitpid(request->pid, &answer.status, 0) < 0)
+    struct answer answer = { .pid = pid };
+    while (pid && waitpid(pid, &answer.status, 0) < 0)
         if (errno != EINTR)
             return (struct answer){ .rc = -errno };
     return answer;
+}
+
+/* Workers have the mapping from us. Of its pages, only those that they touch are mapped. */
+static struct answer map_region(struct life *life, int fd)
+{
+    struct answer answer = { .rc = belt_mem_attach(&life->region, fd, 1) };
+    if (answer.rc == 0)
+        close(life->region.fd);
+    return answer;
+}
+
+/* Nobody waits: the answer is written where the chain stage looks for it. */
+static void make_spare(const struct life *life, const struct request *request, int wake_fd)
+{
+    const uint64_t one = 1;
+    char *block = (char *)life->region.base + request->map.block;
+    struct belt_spare *spare = &((struct belt_worker_block *)(void *)block)->spare;
+    spare->status = bury(request->pid).status;
+    spare->gate = 1;
+    pid_t pid = fork();
+    if (pid == 0)
+        be_worker(life, request, wake_fd);
+    spare->pid = pid < 0 ? 0 : pid;
+    /* R6, pairs with A6 in belt_spare_answered(): pid and status before. */
+    belt_store_release32(&spare->answered, 1);
+    ssize_t ignored = write(wake_fd, &one, sizeof one);
+    (void)ignored; /* full: it is awake */
 }
 
 static void serve(struct life *life, const struct request *request, int fd)
@@ -129,15 +157,18 @@ static void serve(struct life *life, const struct request *request, int fd)
     int pidfd = -1;
     struct answer answer = { 0 };
     if (request->what == ASK_REGION)
-        life->region = fd;
+        answer = map_region(life, fd);
     else if (request->what == ASK_SPAWN)
         answer = spawn(life, request, fd, &pidfd);
+    else if (request->what == ASK_SPARE)
+        make_spare(life, request, fd);
     else
-        answer = bury(request);
-    send_with_fd(life->socket, &answer, sizeof answer, pidfd);
+        answer = bury(request->pid);
+    if (request->what != ASK_SPARE)
+        send_with_fd(life->socket, &answer, sizeof answer, pidfd);
     if (pidfd >= 0)
         close(pidfd);
-    if (fd >= 0 && request->what != ASK_REGION)
+    if (fd >= 0)
         close(fd);
 }
 
@@ -198,7 +229,7 @@ static _Noreturn void zygote_main(struct life *life)
 
 static int fork_zygote(struct belt_zygote *zygote, const struct belt_spec *spec, int sockets[2])
 {
-    struct life life = { .spec = spec, .socket = sockets[1], .region = -1 };
+    struct life life = { .spec = spec, .socket = sockets[1] };
     life.engine = (int)syscall(SYS_pidfd_open, getpid(), 0);
     if (life.engine < 0)
         return -errno;
@@ -294,6 +325,16 @@ int belt_zygote_spawn(struct belt_zygote *zygote, const struct belt_worker_map *
         return refuse_worker(err, answer.rc, map);
     *pid = answer.pid;
     return pidfd;
+}
+
+int belt_zygote_spare(struct belt_zygote *zygote, const struct belt_worker_map *map, int wake_fd,
+                      pid_t dead, struct belt_error *err)
+{
+    struct request request = { .what = ASK_SPARE, .map = *map, .pid = dead };
+    pthread_mutex_lock(&zygote->lock);
+    ssize_t sent = send_with_fd(zygote->socket, &request, sizeof request, wake_fd);
+    pthread_mutex_unlock(&zygote->lock);
+    return sent == sizeof request ? 0 : refuse_worker(err, -EPIPE, map);
 }
 
 int belt_zygote_bury(struct belt_zygote *zygote, const struct belt_worker_map *map, pid_t pid,

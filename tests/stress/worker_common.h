@@ -44,8 +44,8 @@ static inline pid_t parent_of(pid_t pid, char name[32])
     return parent;
 }
 
-/* Its workers are the grandchildren of an engine: made by its zygote. */
-static inline int find_workers(pid_t engine, pid_t workers[WORKERS], pid_t *zygote)
+/* What an engine's zygote made, by the beginning of its name. */
+static inline int find_named(pid_t engine, const char *named, pid_t workers[WORKERS], pid_t *zygote)
 {
     int count = 0;
     DIR *proc = opendir("/proc");
@@ -55,7 +55,7 @@ static inline int find_workers(pid_t engine, pid_t workers[WORKERS], pid_t *zygo
         if (pid <= 0)
             continue;
         pid_t parent = parent_of(pid, name);
-        if (strncmp(name, "belt/worker", 11) != 0 || parent_of(parent, other) != engine)
+        if (strncmp(name, named, strlen(named)) != 0 || parent_of(parent, other) != engine)
             continue;
         workers[count++] = pid;
         *zygote = parent;
@@ -63,6 +63,11 @@ static inline int find_workers(pid_t engine, pid_t workers[WORKERS], pid_t *zygo
     if (proc)
         closedir(proc);
     return count;
+}
+
+static inline int find_workers(pid_t engine, pid_t workers[WORKERS], pid_t *zygote)
+{
+    return find_named(engine, "belt/worker", workers, zygote);
 }
 
 #endif

@@ -3,8 +3,8 @@
  * failed. Prints its seed.
  *
  * worker_kill [--kills N] [--seed S]   200 kills when not told otherwise
- * worker_kill --latency [--kills N]    one worker; from its death to the next message
- *                                      that its successor had settled; asserts nothing */
+ *
+ * One in eight kills is meant for who waits to become a worker (core/worker_spare.c). */
 #include <errno.h>
 #include <pthread.h>
 #include <signal.h>
@@ -80,86 +80,14 @@ static int kill_workers(struct belt_pipeline *p, int kills)
     for (int tries = 0; done < kills && tries < kills * 20; tries++) {
         pid_t workers[WORKERS], zygote;
         pause_us(random_below(4000));
-        int count = find_workers(getpid(), workers, &zygote);
+        const char *name = random_below(8) ? "belt/worker" : "belt/spare";
+        int count = find_named(getpid(), name, workers, &zygote);
         int way = ways[random_below(sizeof ways / sizeof *ways)];
         if (count && kill(workers[random_below((uint32_t)count)], way) == 0)
             done++;
         if (belt_pipeline_wait(p, 0, &err) != -ETIMEDOUT)
             break;
     }
-    return done;
-}
-
-/* ---- how long it takes ------------------------------------------------------------ */
-
-/* Rows say which worker they went through; the sink, when that last changed. */
-static struct {
-    uint64_t changed; /* atomic: ns */
-    pid_t worker;     /* sink only */
-} seen_worker;
-
-static int stamp(void *state, struct belt_view *view, uint32_t i)
-{
-    (void)state;
-    pid_t self = getpid();
-    char *room = belt_room(view, sizeof self);
-    if (!room)
-        return -1;
-    memcpy(room, &self, sizeof self);
-    return belt_put_text(view, 0, i, room, sizeof self) ? 0 : -1;
-}
-
-static const struct belt_step stamp_step = {
-    .part = { .abi = BELT_ABI, .kind = BELT_STEP, .name = "work", .help = "says who it is" },
-    .message = stamp,
-};
-
-/* What batch() took is settled when it has returned. */
-static int note(void *state, struct belt_batch *batch, struct belt_error *err)
-{
-    (void)state, (void)err;
-    pid_t worker;
-    memcpy(&worker, batch->bytes + batch->spans[batch->count - 1].at, sizeof worker);
-    if (worker != seen_worker.worker)
-        belt_store_release(&seen_worker.changed, now_ns());
-    seen_worker.worker = worker;
-    return 0;
-}
-
-static const struct belt_sink note_sink = {
-    .part = { .abi = BELT_ABI, .kind = BELT_SINK, .name = "account", .help = "notes changes" },
-    .batch = note,
-};
-
-static int by_size(const void *a, const void *b)
-{
-    const uint64_t *x = a, *y = b;
-    return *x < *y ? -1 : *x > *y;
-}
-
-static int measure(struct belt_pipeline *p, int kills)
-{
-    uint64_t *took = calloc((size_t)kills, sizeof *took);
-    struct belt_error err = { 0 };
-    int done = 0;
-    while (took && done < kills && belt_pipeline_wait(p, 0, &err) == -ETIMEDOUT) {
-        pid_t workers[WORKERS], zygote;
-        pause_us(5000 + random_below(10000));
-        if (find_workers(getpid(), workers, &zygote) != 1)
-            continue;
-        uint64_t killed = now_ns(), changed = 0;
-        kill(workers[0], SIGKILL);
-        while ((changed = belt_load_acquire(&seen_worker.changed)) < killed &&
-               belt_pipeline_wait(p, 0, &err) == -ETIMEDOUT)
-            pause_us(100);
-        took[done++] = changed - killed;
-    }
-    qsort(took, (size_t)done, sizeof *took, by_size);
-    if (done)
-        printf("killed to next settled, ms: p50 %.2f, p90 %.2f, p99 %.2f, max %.2f (%d kills)\n",
-               (double)took[done / 2] / 1e6, (double)took[done * 9 / 10] / 1e6,
-               (double)took[done * 99 / 100] / 1e6, (double)took[done - 1] / 1e6, done);
-    free(took);
     return done;
 }
 
@@ -178,21 +106,19 @@ static const char common[] = "source: { counter: { count: 1000000000000 } }\n"
         }                                                                                          \
     } while (0)
 
-static int start(struct belt_pipeline **p, bool latency, struct belt_error *err)
+static int start(struct belt_pipeline **p, struct belt_error *err)
 {
-    const struct belt_sink *sink = latency ? &note_sink : &account_sink;
-    const struct belt_step *step = latency ? &stamp_step : &work_step;
     int rc = belt_pipeline_new(p, err);
     if (rc == 0)
-        rc = belt_pipeline_add(*p, &sink->part, err);
+        rc = belt_pipeline_add(*p, &account_sink.part, err);
     if (rc == 0)
-        rc = belt_pipeline_add(*p, &step->part, err);
+        rc = belt_pipeline_add(*p, &work_step.part, err);
     if (rc == 0)
         rc = belt_pipeline_load_text(*p, common, "worker_kill", err);
     if (rc == 0)
-        rc = belt_pipeline_set(*p, "processor.concurrency", latency ? "1" : "2", err);
+        rc = belt_pipeline_set(*p, "processor.concurrency", "2", err);
     if (rc == 0)
-        rc = belt_pipeline_set(*p, "batcher.size", latency ? "100" : "1000", err);
+        rc = belt_pipeline_set(*p, "batcher.size", "1000", err);
     return rc == 0 ? belt_pipeline_start(*p, err) : rc;
 }
 
@@ -214,24 +140,23 @@ static int account_for(struct belt_pipeline *p)
     return failures;
 }
 
-static int run(int kills, bool latency)
+static int run(int kills)
 {
     struct belt_pipeline *p;
     struct belt_error err = { 0 };
     int failures = 0;
-    if (start(&p, latency, &err) < 0) {
+    if (start(&p, &err) < 0) {
         printf("not ok: start: %s\n", err.text);
         return 1;
     }
-    int done = latency ? measure(p, kills) : kill_workers(p, kills);
+    int done = kill_workers(p, kills);
     belt_pipeline_stop(p, UINT64_C(60000000000));
     int rc = belt_pipeline_wait(p, BELT_FOREVER, &err);
     if (rc < 0)
         printf("run: %s\n", err.text);
     CHECK(rc == 0);
     CHECK(done == kills);
-    if (!latency)
-        failures += account_for(p);
+    failures += account_for(p);
     belt_pipeline_free(p);
     return failures;
 }
@@ -239,21 +164,18 @@ static int run(int kills, bool latency)
 int main(int argc, char **argv)
 {
     int kills = 200;
-    bool latency = false;
     random_state = (uint64_t)time(NULL);
     for (int i = 1; i < argc; i++) {
-        if (strcmp(argv[i], "--latency") == 0) {
-            latency = true;
-        } else if (i + 1 < argc && strcmp(argv[i], "--kills") == 0) {
+        if (i + 1 < argc && strcmp(argv[i], "--kills") == 0) {
             kills = atoi(argv[++i]);
         } else if (i + 1 < argc && strcmp(argv[i], "--seed") == 0) {
             random_state = strtoull(argv[++i], NULL, 10);
         } else {
-            printf("usage: worker_kill [--kills N] [--seed S] [--latency]\n");
+            printf("usage: worker_kill [--kills N] [--seed S]\n");
             return 2;
         }
     }
     printf("worker_kill: %d kills, seed %llu\n", kills, (unsigned long long)random_state);
     fflush(stdout);
-    return run(kills, latency) != 0;
+    return run(kills) != 0;
 }
