@@ -4,71 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "core/run_priv.h"
-
-#define PINS 128
-
-/* "processor.1": the stage's name up to the last dot, and the instance. */
-static int read_pin(const struct belt_node *pin, size_t i, struct belt_place_pin *out, char *name,
-                    size_t room, const struct belt_topology *topology, struct belt_error *err)
-{
-    const char *key = belt_node_key(pin, i), *dot = strrchr(key, '.');
-    const struct belt_node *value = belt_node_at(pin, i);
-    char why[400];
-    if (!belt_node_text(value))
-        return belt_node_error(err, value, "pin: a CPU or a list of them: processor.0: 3");
-    out->instance = BELT_PLACE_EVERY;
-    size_t length = strlen(key);
-    if (dot && dot[1] && strspn(dot + 1, "0123456789") == strlen(dot + 1)) {
-        out->instance = (uint32_t)strtoul(dot + 1, NULL, 10);
-        length = (size_t)(dot - key);
-    }
-    snprintf(name, room, "%.*s", (int)length, key);
-    out->stage = name;
-    if (belt_cpus_parse(&out->cpus, belt_node_text(value), belt_topology_allowed(topology), why,
-                        sizeof why) < 0)
-        return belt_node_error(err, value, "pin %s: %s", key, why);
-    return 0;
-}
-
-struct inputs {
-    struct belt_place_stage stages[BELT_SOURCES + BELT_PROCESSORS + BELT_BATCHERS];
-    struct belt_place_pin pins[PINS];
-    char names[PINS][96];
-    struct belt_cpus cpus;
-    struct belt_place_in in;
-};
-
-static int read_placement(struct inputs *x, const struct belt_spec *spec,
-                          const struct belt_topology *topology, struct belt_error *err)
-{
-    char why[400];
-    const struct belt_node *pin = spec->placement.pin;
-    if (spec->placement.cpus && *spec->placement.cpus) {
-        if (belt_cpus_parse(&x->cpus, spec->placement.cpus, belt_topology_allowed(topology), why,
-                            sizeof why) < 0)
-            return belt_error_config(err, "cpus: %s", why);
-        x->in.cpus = &x->cpus;
-    }
-    if (pin && belt_node_kind(pin) != BELT_NODE_MAP)
-        return belt_node_error(err, pin, "pin is a map: pin: { processor.0: 3 }");
-    size_t count = pin ? belt_node_count(pin) : 0;
-    if (count > PINS)
-        return belt_node_error(err, pin, "more than %d pins", PINS);
-    for (size_t i = 0; i < count; i++) {
-        int rc = read_pin(pin, i, &x->pins[i], x->names[i], sizeof x->names[i], topology, err);
-        if (rc < 0)
-            return rc;
-    }
-    x->in.pins = x->pins;
-    x->in.pin_count = (uint32_t)count;
-    x->in.fuse = (enum belt_fuse)spec->placement.fuse;
-    x->in.wait = (enum belt_wait)spec->placement.wait;
-    x->in.wait_by_hand = spec->placement.wait_by_hand;
-    x->in.lanes = (uint32_t)spec->placement.lanes;
-    x->in.topology = topology;
-    return 0;
-}
+#include "core/plan_priv.h"
 
 static bool any_ordered(const struct belt_spec *spec)
 {
@@ -135,9 +71,15 @@ static int count_processors(struct belt_plan *plan, const struct belt_spec *spec
 }
 
 static int count_instances(struct belt_plan *plan, const struct belt_spec *spec,
-                           const struct belt_cpus *cpus, struct belt_error *err)
+                           const struct belt_place_in *in, struct belt_error *err)
 {
-    uint32_t usual = plan->caller ? 1 : belt_place_concurrency(plan->topology, cpus);
+    uint32_t usual = plan->caller ? 1 : belt_place_concurrency(in);
+    uint32_t stages =
+        (uint32_t)(spec->sources_used > spec->processors_used ? spec->sources_used
+                                                              : spec->processors_used);
+    /* A machine may have more cores than a stage instances. */
+    if (usual > BELT_INSTANCES / stages)
+        usual = BELT_INSTANCES / stages;
     if (spec->placement.lanes && spec->placement.lanes < usual)
         usual = (uint32_t)spec->placement.lanes;
     const struct belt_processor_spec *first = &spec->processors[0];
@@ -167,46 +109,23 @@ static int count_instances(struct belt_plan *plan, const struct belt_spec *spec,
     return count_processors(plan, spec, processors, usual, err);
 }
 
-static void name_stages(struct inputs *x, const struct belt_plan *plan,
-                        const struct belt_spec *spec)
-{
-    for (int s = 0; s < spec->sources_used; s++)
-        x->stages[s] = (struct belt_place_stage){ .name = spec->sources[s].path,
-                                                  .instances = plan->source_instances[s],
-                                                  .chain = 1 };
-    for (int p = 0; p < spec->processors_used; p++)
-        x->stages[plan->first_processor + (uint32_t)p] =
-            (struct belt_place_stage){ .name = spec->processors[p].name,
-                                       .instances = plan->processor_instances[p],
-                                       .chain = 1,
-                                       .blocking = spec->processors[p].blocking && !plan->caller };
-    for (int i = 0; i < belt_spec_outlets(spec); i++)
-        x->stages[plan->first_batcher + (uint32_t)i] =
-            (struct belt_place_stage){ .name = spec->batchers[i].path,
-                                       .instances = spec->batchers[i].instances,
-                                       .light = true,
-                                       .blocking = spec->batchers[i].blocking && !plan->caller };
-    x->in.stages = x->stages;
-    x->in.stage_count = plan->first_batcher + (uint32_t)belt_spec_outlets(spec);
-}
-
 int belt_plan_new(struct belt_plan **out, const struct belt_spec *spec, bool caller,
                   struct belt_error *err)
 {
     char why[600];
     struct belt_plan *plan = calloc(1, sizeof *plan);
-    struct inputs *x = calloc(1, sizeof *x);
+    struct belt_plan_in *x = calloc(1, sizeof *x);
     int rc = plan && x ? 0 : belt_error_set(err, -ENOMEM, "plan: out of memory");
     if (rc == 0)
         plan->caller = caller;
     if (rc == 0 && (rc = belt_topology_load(&plan->topology, why, sizeof why)) < 0)
         rc = belt_error_set(err, rc, "%s", why);
     if (rc == 0)
-        rc = read_placement(x, spec, plan->topology, err);
+        rc = belt_plan_read(x, spec, plan->topology, err);
     if (rc == 0)
-        rc = count_instances(plan, spec, x->in.cpus, err);
+        rc = count_instances(plan, spec, &x->in, err);
     if (rc == 0) {
-        name_stages(x, plan, spec);
+        belt_plan_graph(x, plan, spec);
         if (caller) {
             x->in.lanes = 1;
             x->in.pin_count = 0; /* the caller's thread is where it is */

@@ -1,79 +1,20 @@
-/* Lanes to CPUs: near each other, one core each as long as there are cores. */
+/* Lanes to CPUs: whole chains near each other, one core each as long as there are cores. */
 #include <errno.h>
-#include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "numa/place_priv.h"
 
-/* ---- what was asked for, and what there is ------------------------------------- */
+#define CORES (2 * BELT_CPUS) /* numbers of cores are below */
+#define STARTS 16             /* nodes that are tried as the first one */
 
-static int refuse_cpu(struct belt_work *work, const char *who, int cpu)
-{
-    const struct belt_topology *topology = work->in->topology;
-    bool isolated = belt_cpus_has(belt_topology_isolated(topology), cpu);
-    char mask[128];
-    belt_cpus_print(belt_topology_allowed(topology), mask, sizeof mask);
-    snprintf(work->why, work->room,
-             "%s: CPU %d is outside this process's CPU mask %s%s; "
-             "allowed: %s",
-             who, cpu, mask, isolated ? " (it is isolated: taskset -c adds it)" : "", mask);
-    return -EINVAL;
-}
-
-static int check_pin(struct belt_work *work, const struct belt_place_pin *pin)
-{
-    const struct belt_cpus *allowed = belt_topology_allowed(work->in->topology);
-    char who[128], list[128];
-    snprintf(who, sizeof who, "pin %s", pin->stage);
-    struct belt_cpus outside = belt_cpus_minus(&pin->cpus, allowed);
-    int cpu = belt_cpus_next(&outside, 0);
-    if (cpu >= 0)
-        return refuse_cpu(work, who, cpu);
-    outside = belt_cpus_minus(&pin->cpus, &work->usable);
-    cpu = belt_cpus_next(&outside, 0);
-    if (cpu < 0 && belt_cpus_next(&pin->cpus, 0) >= 0)
-        return 0;
-    belt_cpus_print(&work->usable, list, sizeof list);
-    if (cpu < 0)
-        snprintf(work->why, work->room, "%s: no CPU is named; allowed: %s", who, list);
-    else
-        snprintf(work->why, work->room,
-                 "%s: CPU %d is not among the CPUs %s given for the "
-                 "pipeline: add it there or pin to one of them",
-                 who, cpu, list);
-    return -EINVAL;
-}
-
-int belt_work_usable(struct belt_work *work)
-{
-    const struct belt_cpus *allowed = belt_topology_allowed(work->in->topology);
-    work->usable = *allowed;
-    if (work->in->cpus) {
-        struct belt_cpus outside = belt_cpus_minus(work->in->cpus, allowed);
-        int cpu = belt_cpus_next(&outside, 0);
-        if (cpu >= 0)
-            return refuse_cpu(work, "cpus", cpu);
-        work->usable = *work->in->cpus;
-    }
-    if (belt_cpus_next(&work->usable, 0) < 0) {
-        snprintf(work->why, work->room, "cpus: no CPU is left");
-        return -EINVAL;
-    }
-    for (uint32_t i = 0; i < work->in->pin_count; i++) {
-        int rc = check_pin(work, &work->in->pins[i]);
-        if (rc < 0)
-            return rc;
-    }
-    return 0;
-}
-
-/* ---- closeness ----------------------------------------------------------------- */
+/* ---- the order of CPUs ---------------------------------------------------------------- */
 
 /* CPUs that share something: a node or an L3 cache. */
 struct group {
     int id;
-    uint32_t cores;
-    bool near, fits; /* holds a pinned lane; all other lanes get a core in it */
+    uint32_t cores, distance; /* of a node: from the first one */
+    bool near, fits;          /* holds a pinned lane; all other lanes get a core in it */
 };
 
 struct groups {
@@ -82,16 +23,19 @@ struct groups {
 };
 
 struct candidate {
-    int cpu;
+    int cpu, core;
     uint32_t pass; /* usable CPUs of the same core before it */
-    uint32_t node, l3;
-    int core;
+    uint32_t slow, node, l3;
 };
 
-struct order {
+struct fill {
     struct groups nodes, l3s;
-    struct candidate cpus[BELT_CPUS];
+    struct candidate cpus[BELT_CPUS]; /* the best first */
     uint32_t count;
+    uint32_t load[BELT_CPUS], core_load[CORES]; /* lanes there */
+    int *lanes;                                 /* the CPU of each, -1: none yet */
+    uint32_t *order;                            /* lanes without a CPU, strand by strand */
+    uint32_t order_count;
 };
 
 static struct group *group_of(struct groups *groups, int id)
@@ -110,6 +54,8 @@ static int compare_groups(const void *left, const void *right)
     const struct group *a = left, *b = right;
     if (a->near != b->near)
         return a->near ? -1 : 1;
+    if (a->distance != b->distance)
+        return a->distance < b->distance ? -1 : 1;
     if (a->fits != b->fits)
         return a->fits ? -1 : 1;
     if (!a->fits && a->cores != b->cores)
@@ -121,27 +67,13 @@ static int compare_candidates(const void *left, const void *right)
 {
     const struct candidate *a = left, *b = right;
     const int64_t differ[] = {
-        (int64_t)a->pass - b->pass, (int64_t)a->node - b->node, (int64_t)a->l3 - b->l3,
-        (int64_t)a->core - b->core, (int64_t)a->cpu - b->cpu,
+        (int64_t)a->pass - b->pass, (int64_t)a->slow - b->slow, (int64_t)a->node - b->node,
+        (int64_t)a->l3 - b->l3,     (int64_t)a->core - b->core, (int64_t)a->cpu - b->cpu,
     };
     for (size_t i = 0; i < sizeof differ / sizeof *differ; i++)
         if (differ[i])
             return differ[i] < 0 ? -1 : 1;
     return 0;
-}
-
-static uint32_t count_before(const struct belt_topology *topology, const struct belt_cpus *usable,
-                             int cpu)
-{
-    uint32_t before = 0;
-    int core = belt_topology_cpu(topology, cpu)->core;
-    BELT_CPUS_EACH(usable, other)
-    {
-        if (other >= cpu)
-            break;
-        before += belt_topology_cpu(topology, other)->core == core;
-    }
-    return before;
 }
 
 static void sort_groups(struct groups *groups, uint32_t lanes)
@@ -151,47 +83,132 @@ static void sort_groups(struct groups *groups, uint32_t lanes)
     qsort(groups->at, groups->count, sizeof *groups->at, compare_groups);
 }
 
-/* All usable CPUs; `near`: where a pinned lane is, or -1; `lanes`: still without a CPU. */
-static void order_cpus(struct belt_work *work, struct order *order, int near, uint32_t lanes)
+/* Usable CPUs and the groups that they are in; the same for every start. */
+static void list_cpus(const struct belt_work *work, struct fill *f, int near)
 {
-    const struct belt_topology *topology = work->in->topology;
+    uint32_t before[CORES] = { 0 };
     BELT_CPUS_EACH(&work->usable, cpu)
     {
-        const struct belt_cpu *at = belt_topology_cpu(topology, cpu);
-        struct group *node = group_of(&order->nodes, at->node), *l3 = group_of(&order->l3s, at->l3);
-        struct candidate *new = &order->cpus[order->count++];
-        *new = (struct candidate){ .cpu = cpu, .core = at->core };
-        new->pass = count_before(topology, &work->usable, cpu);
-        node->cores += new->pass == 0;
-        l3->cores += new->pass == 0;
-        node->near |= cpu == near;
+        const struct belt_cpu *at = belt_work_cpu(work, cpu);
+        uint32_t pass = before[at->core % CORES]++;
+        struct group *node = group_of(&f->nodes, at->node), *l3 = group_of(&f->l3s, at->l3);
+        f->cpus[f->count++] = (struct candidate){
+            .cpu = cpu,
+            .core = at->core,
+            .pass = work->in->smt == BELT_SMT_ON ? 0 : pass,
+            .slow = belt_work_slow(work, cpu),
+        };
+        node->cores += pass == 0;
+        l3->cores += pass == 0;
         l3->near |= cpu == near;
     }
-    sort_groups(&order->nodes, lanes);
-    sort_groups(&order->l3s, lanes);
-    for (uint32_t i = 0; i < order->count; i++) {
-        struct candidate *c = &order->cpus[i];
-        const struct belt_cpu *at = belt_topology_cpu(topology, c->cpu);
-        c->node = (uint32_t)(group_of(&order->nodes, at->node) - order->nodes.at);
-        c->l3 = (uint32_t)(group_of(&order->l3s, at->l3) - order->l3s.at);
-    }
-    qsort(order->cpus, order->count, sizeof *order->cpus, compare_candidates);
-    for (uint32_t i = 0; i < order->count; i++)
-        work->order[i] = order->cpus[i].cpu;
-    work->order_count = order->count;
 }
 
-/* ---- choosing ------------------------------------------------------------------ */
+/* Begins at this node, goes on with those next to it. */
+static void order_cpus(const struct belt_work *work, struct fill *f, int start)
+{
+    for (uint32_t i = 0; i < f->nodes.count; i++) {
+        struct group *node = &f->nodes.at[i];
+        node->distance =
+            node->id == start ? 0 : 1 + belt_topology_distance(work->in->topology, start, node->id);
+    }
+    sort_groups(&f->nodes, f->order_count);
+    sort_groups(&f->l3s, f->order_count);
+    for (uint32_t i = 0; i < f->count; i++) {
+        struct candidate *c = &f->cpus[i];
+        const struct belt_cpu *at = belt_work_cpu(work, c->cpu);
+        c->node = (uint32_t)(group_of(&f->nodes, at->node) - f->nodes.at);
+        c->l3 = (uint32_t)(group_of(&f->l3s, at->l3) - f->l3s.at);
+    }
+    qsort(f->cpus, f->count, sizeof *f->cpus, compare_candidates);
+}
 
-int belt_work_pick(struct belt_work *work, const struct belt_cpus *cpus)
+/* ---- filling --------------------------------------------------------------------------- */
+
+static void load_cpu(const struct belt_work *work, struct fill *f, int cpu)
+{
+    f->load[cpu]++;
+    f->core_load[belt_work_cpu(work, cpu)->core % CORES]++;
+}
+
+/* Fewer is better: lanes on it first, then lanes on its core's other threads. */
+static uint32_t rank_of(const struct belt_work *work, const struct fill *f, int cpu)
+{
+    uint32_t others = f->core_load[belt_work_cpu(work, cpu)->core % CORES] - f->load[cpu];
+    others = others > 7 ? 7 : others;
+    return f->load[cpu] * 8 + (work->in->smt == BELT_SMT_ON ? 0 : others);
+}
+
+/* Candidates [from, to) that are in one group as far as `l3` or the node says. */
+static bool together(const struct candidate *a, const struct candidate *b, bool l3)
+{
+    return a->pass == b->pass && a->slow == b->slow && a->node == b->node &&
+           (!l3 || a->l3 == b->l3);
+}
+
+/* The first group that has `count` CPUs as free as the freest; false: none has. */
+static bool find_group(const struct belt_work *work, const struct fill *f, uint32_t count, bool l3,
+                       uint32_t *from, uint32_t *to)
+{
+    uint32_t least = UINT32_MAX;
+    for (uint32_t i = 0; i < f->count; i++) {
+        uint32_t rank = rank_of(work, f, f->cpus[i].cpu);
+        least = rank < least ? rank : least;
+    }
+    for (uint32_t i = 0, free; i < f->count; i = *to) {
+        free = 0;
+        *from = i;
+        for (*to = i; *to < f->count && together(&f->cpus[i], &f->cpus[*to], l3); ++*to)
+            free += rank_of(work, f, f->cpus[*to].cpu) == least;
+        if (free >= count)
+            return true;
+    }
+    return false;
+}
+
+static int freest(const struct belt_work *work, const struct fill *f, uint32_t from, uint32_t to)
 {
     int best = -1;
-    for (uint32_t i = 0; i < work->order_count; i++) {
-        int cpu = work->order[i];
-        if (belt_cpus_has(cpus, cpu) && (best < 0 || work->load[cpu] < work->load[best]))
-            best = cpu;
+    uint32_t least = UINT32_MAX;
+    for (uint32_t i = from; i < to; i++) {
+        uint32_t rank = rank_of(work, f, f->cpus[i].cpu);
+        if (rank < least) {
+            least = rank;
+            best = f->cpus[i].cpu;
+        }
     }
-    work->load[best]++;
+    return best;
+}
+
+/* A whole chain at a time: into one L3 if it fits, else into one node. */
+static void fill_strands(const struct belt_work *work, struct fill *f)
+{
+    for (uint32_t i = 0, end; i < f->order_count; i = end) {
+        uint32_t strand = work->lanes[f->order[i]].strand, from = 0, to = f->count;
+        for (end = i + 1; end < f->order_count && strand != BELT_NOBODY; end++)
+            if (work->lanes[f->order[end]].strand != strand)
+                break;
+        if (end - i > 1 && !find_group(work, f, end - i, true, &from, &to) &&
+            !find_group(work, f, end - i, false, &from, &to)) {
+            from = 0;
+            to = f->count;
+        }
+        for (uint32_t l = i; l < end; l++) {
+            int cpu = freest(work, f, from, to);
+            f->lanes[f->order[l]] = cpu;
+            load_cpu(work, f, cpu);
+        }
+    }
+}
+
+/* ---- pins -------------------------------------------------------------------------- */
+
+static int pick_of(const struct belt_work *work, const struct fill *f, const struct belt_cpus *cpus)
+{
+    int best = -1;
+    BELT_CPUS_EACH(cpus, cpu)
+    if (best < 0 || rank_of(work, f, cpu) < rank_of(work, f, best))
+        best = cpu;
     return best;
 }
 
@@ -202,8 +219,10 @@ static struct belt_work_lane *next_pinned(struct belt_work *work)
     uint32_t fewest = UINT32_MAX;
     for (uint32_t i = 0; i < work->lane_count; i++) {
         struct belt_work_lane *lane = &work->lanes[i];
+        if (lane->wish.by == BELT_NOBODY || lane->cpu >= 0)
+            continue;
         uint32_t count = belt_cpus_count(&lane->wish.cpus);
-        if (lane->wish.by == BELT_NOBODY || lane->cpu >= 0 || count >= fewest)
+        if (count >= fewest)
             continue;
         next = lane;
         fewest = count;
@@ -211,38 +230,138 @@ static struct belt_work_lane *next_pinned(struct belt_work *work)
     return next;
 }
 
-int belt_work_cpus(struct belt_work *work)
+/* Sets their CPUs; one of them, or -1. */
+static int place_pinned(struct belt_work *work, struct fill *f)
 {
-    struct order *order = calloc(1, sizeof *order);
     struct belt_work_lane *lane;
     int near = -1;
-    uint32_t unpinned = work->lane_count;
-    if (!order)
-        return -ENOMEM;
-    BELT_CPUS_EACH(&work->usable, cpu)
-    work->order[work->order_count++] = cpu;
     while ((lane = next_pinned(work))) {
-        lane->cpu = belt_work_pick(work, &lane->wish.cpus);
+        lane->cpu = pick_of(work, f, &lane->wish.cpus);
         near = near < 0 ? lane->cpu : near;
-        unpinned--;
+        load_cpu(work, f, lane->cpu);
     }
-    order_cpus(work, order, near, unpinned);
-    free(order);
-    for (uint32_t i = 0; i < work->lane_count; i++)
-        if (work->lanes[i].cpu < 0)
-            work->lanes[i].cpu = belt_work_pick(work, &work->usable);
+    return near;
+}
+
+int belt_work_pick(const struct belt_work *work, const struct belt_cpus *cpus)
+{
+    struct fill *f = calloc(1, sizeof *f);
+    if (!f)
+        return -ENOMEM;
+    for (uint32_t l = 0; l < work->lane_count; l++)
+        if (work->lanes[l].cpu >= 0)
+            load_cpu(work, f, work->lanes[l].cpu);
+    int cpu = pick_of(work, f, cpus);
+    free(f);
+    return cpu;
+}
+
+/* ---- choosing ---------------------------------------------------------------------- */
+
+static int compare_strands(const void *left, const void *right)
+{
+    const uint64_t *a = left, *b = right;
+    return *a < *b ? -1 : *a > *b;
+}
+
+/* Strand by strand, those without one last; within one as they were made. */
+static int list_lanes(const struct belt_work *work, struct fill *f)
+{
+    uint64_t *keys = calloc(work->lane_count, sizeof *keys);
+    f->lanes = calloc(work->lane_count, sizeof *f->lanes);
+    f->order = calloc(work->lane_count, sizeof *f->order);
+    if (!keys || !f->lanes || !f->order) {
+        free(keys);
+        return -ENOMEM;
+    }
+    for (uint32_t l = 0; l < work->lane_count; l++)
+        if (work->lanes[l].cpu < 0)
+            keys[f->order_count++] = (uint64_t)work->lanes[l].strand << 32 | l;
+    qsort(keys, f->order_count, sizeof *keys, compare_strands);
+    for (uint32_t i = 0; i < f->order_count; i++)
+        f->order[i] = (uint32_t)keys[i];
+    free(keys);
     return 0;
 }
 
-uint32_t belt_place_concurrency(const struct belt_topology *topology, const struct belt_cpus *cpus)
+void belt_work_naive(const struct belt_work *work, int *cpus)
 {
-    struct belt_cpus usable = *belt_topology_allowed(topology);
-    if (cpus)
-        usable = belt_cpus_and(&usable, cpus);
-    uint32_t cores = 0, threads = belt_cpus_count(&usable);
-    BELT_CPUS_EACH(&usable, cpu)
-    cores += count_before(topology, &usable, cpu) == 0;
-    if (cores < 2)
-        cores = threads;
-    return cores ? cores : 1;
+    uint32_t load[BELT_CPUS] = { 0 };
+    for (uint32_t l = 0; l < work->lane_count; l++)
+        if (work->lanes[l].wish.by != BELT_NOBODY)
+            load[cpus[l] = work->lanes[l].cpu]++;
+    for (uint32_t l = 0; l < work->lane_count; l++) {
+        int best = -1;
+        if (work->lanes[l].wish.by != BELT_NOBODY)
+            continue;
+        BELT_CPUS_EACH(&work->usable, cpu)
+        if (best < 0 || load[cpu] < load[best])
+            best = cpu;
+        load[cpus[l] = best]++;
+    }
+}
+
+/* Nodes to begin at: where a pinned lane is; else the device's, then the others. */
+static uint32_t list_starts(const struct belt_work *work, struct fill *f, int near, int *starts)
+{
+    uint32_t count = 0;
+    if (near >= 0) {
+        starts[count++] = belt_work_cpu(work, near)->node;
+        return count;
+    }
+    sort_groups(&f->nodes, f->order_count);
+    for (uint32_t i = 0; work->in->device_known && i < f->nodes.count; i++)
+        if (f->nodes.at[i].id == work->in->device_node)
+            starts[count++] = work->in->device_node;
+    uint32_t most = work->lane_count > BELT_CPUS ? 1 : STARTS;
+    for (uint32_t i = 0; i < f->nodes.count && count < most; i++)
+        if (!count || f->nodes.at[i].id != starts[0])
+            starts[count++] = f->nodes.at[i].id;
+    return count;
+}
+
+/* From each start; the cheapest, the first of several. */
+static void choose(struct belt_work *work, struct fill *f, int near,
+                   const struct belt_traffic *traffic)
+{
+    int starts[STARTS + 1];
+    struct fill before = *f;
+    uint32_t count = list_starts(work, &before, near, starts);
+    struct belt_place_cost best = { 0 };
+    for (uint32_t s = 0; s < count; s++) {
+        *f = before;
+        for (uint32_t l = 0; l < work->lane_count; l++)
+            f->lanes[l] = work->lanes[l].wish.by == BELT_NOBODY ? -1 : work->lanes[l].cpu;
+        order_cpus(work, f, starts[s]);
+        fill_strands(work, f);
+        struct belt_place_cost cost = belt_work_cost(work, traffic, f->lanes);
+        if (s && belt_place_compare(&cost, &best) >= 0)
+            continue;
+        best = cost;
+        for (uint32_t l = 0; l < work->lane_count; l++)
+            if (work->lanes[l].wish.by == BELT_NOBODY)
+                work->lanes[l].cpu = f->lanes[l];
+    }
+}
+
+int belt_work_cpus(struct belt_work *work)
+{
+    struct fill *f = calloc(1, sizeof *f);
+    struct belt_traffic traffic = { 0 };
+    int rc = f ? belt_traffic_new(&traffic, work) : -ENOMEM;
+    if (rc == 0) {
+        int near = place_pinned(work, f);
+        rc = list_lanes(work, f);
+        if (rc == 0) {
+            list_cpus(work, f, near);
+            choose(work, f, near, &traffic);
+        }
+    }
+    if (f) {
+        free(f->lanes);
+        free(f->order);
+    }
+    free(f);
+    belt_traffic_free(&traffic);
+    return rc;
 }

@@ -1,141 +1,28 @@
+#include "numa/topology.h"
+
 #include <errno.h>
 #include <pthread.h>
-#include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "numa/topology_priv.h"
 
-/* ---- hwloc ------------------------------------------------------------------ */
-
-/* Memory nodes hang on packages and groups: without them all CPUs share all nodes. */
-static const struct {
-    hwloc_obj_type_t type;
-    enum hwloc_type_filter_e filter;
-} kept[] = {
-    { HWLOC_OBJ_PACKAGE, HWLOC_TYPE_FILTER_KEEP_STRUCTURE },
-    { HWLOC_OBJ_GROUP, HWLOC_TYPE_FILTER_KEEP_STRUCTURE },
-    { HWLOC_OBJ_L3CACHE, HWLOC_TYPE_FILTER_KEEP_ALL },
-    { HWLOC_OBJ_CORE, HWLOC_TYPE_FILTER_KEEP_ALL },
-};
-
-int belt_hwloc_load(hwloc_topology_t *out, const char *synthetic)
-{
-    hwloc_topology_t machine;
-    if (hwloc_topology_init(&machine) < 0)
-        return -errno;
-    int rc = 0;
-    /* Devices and instruction caches would cost most of the time and tell us nothing.
-     * Reading them may also move the thread about, which is not ours to do. */
-    hwloc_topology_set_all_types_filter(machine, HWLOC_TYPE_FILTER_KEEP_NONE);
-    for (size_t i = 0; i < sizeof kept / sizeof *kept; i++)
-        hwloc_topology_set_type_filter(machine, kept[i].type, kept[i].filter);
-    hwloc_topology_set_flags(machine, HWLOC_TOPOLOGY_FLAG_DONT_CHANGE_BINDING);
-    if (synthetic)
-        rc = hwloc_topology_set_synthetic(machine, synthetic);
-    if (rc == 0)
-        rc = hwloc_topology_load(machine);
-    if (rc < 0) {
-        rc = errno ? -errno : -EINVAL;
-        hwloc_topology_destroy(machine);
-        return rc;
-    }
-    *out = machine;
-    return 0;
-}
-
-static int ancestor(hwloc_topology_t machine, hwloc_obj_t pu, hwloc_obj_type_t type)
-{
-    hwloc_obj_t object = hwloc_get_ancestor_obj_by_type(machine, type, pu);
-    return object ? (int)object->logical_index : -1;
-}
-
-/* Threads of one core are neighbours in hwloc's order. */
-static int smt_rank(const struct belt_topology *topology, hwloc_obj_t pu, int core)
-{
-    hwloc_obj_t before = pu->prev_cousin;
-    if (!before || before->os_index >= BELT_CPUS || topology->cpus[before->os_index].core != core)
-        return 0;
-    return topology->cpus[before->os_index].smt + 1;
-}
-
-void belt_topology_read(struct belt_topology *topology, hwloc_topology_t machine)
-{
-    hwloc_obj_t pu = NULL;
-    int cores = hwloc_get_nbobjs_by_type(machine, HWLOC_OBJ_CORE);
-    while ((pu = hwloc_get_next_obj_by_type(machine, HWLOC_OBJ_PU, pu))) {
-        if (pu->os_index >= BELT_CPUS)
-            continue;
-        int core = ancestor(machine, pu, HWLOC_OBJ_CORE);
-        if (core < 0) /* the machine does not say: each is its own */
-            core = cores + (int)pu->logical_index;
-        int node = hwloc_bitmap_first(pu->nodeset);
-        topology->cpus[pu->os_index] = (struct belt_cpu){
-            .core = core,
-            .l3 = ancestor(machine, pu, HWLOC_OBJ_L3CACHE),
-            .node = node < 0 ? 0 : node,
-            .smt = smt_rank(topology, pu, core),
-        };
-        belt_cpus_add(&topology->known, (int)pu->os_index);
-    }
-    int nodes = hwloc_get_nbobjs_by_type(machine, HWLOC_OBJ_NUMANODE);
-    topology->nodes = nodes > 0 ? (uint32_t)nodes : 1;
-}
-
-void belt_topology_flatten(struct belt_topology *topology, const struct belt_cpus *cpus)
-{
-    topology->known = *cpus;
-    topology->nodes = 1;
-    BELT_CPUS_EACH(cpus, cpu)
-    topology->cpus[cpu] = (struct belt_cpu){ .core = cpu, .l3 = -1, .node = 0, .smt = 0 };
-}
-
 /* ---- this machine, once ----------------------------------------------------- */
 
 static struct belt_topology machine; /* nothing known: hwloc could not tell */
 static pthread_once_t machine_once = PTHREAD_ONCE_INIT;
 
-static void read_isolated(struct belt_cpus *out)
-{
-    char text[4096], why[1];
-    static const struct belt_cpus none;
-    FILE *file = fopen("/sys/devices/system/cpu/isolated", "re");
-    if (!file)
-        return;
-    if (fgets(text, sizeof text, file) && text[0] != '\n')
-        /* Unreadable text is as good as none: the set only words messages. */
-        (void)belt_cpus_parse(out, text, &none, why, sizeof why);
-    fclose(file);
-}
-
 static void load_machine(void)
 {
     hwloc_topology_t loaded = NULL; /* gcc 12 does not see that 0 means set */
-    if (belt_hwloc_load(&loaded, NULL) == 0) {
+    if (belt_hwloc_load(&loaded, NULL, NULL) == 0) {
         belt_topology_read(&machine, loaded);
         hwloc_topology_destroy(loaded);
     }
-    read_isolated(&machine.isolated);
-}
-
-static int read_mask(struct belt_cpus *out, char *why, size_t room)
-{
-    /* The kernel refuses a mask smaller than its own: machines of up to 8,192 CPUs. */
-    unsigned long words[8192 / (8 * sizeof(unsigned long))] = { 0 };
-    if (sched_getaffinity(0, sizeof words, (cpu_set_t *)words) < 0) {
-        int rc = -errno;
-        snprintf(why, room, "sched_getaffinity: %s", strerror(-rc));
-        return rc;
-    }
-    memcpy(out, words, sizeof *out);
-    if (belt_cpus_next(out, 0) >= 0)
-        return 0;
-    snprintf(why, room,
-             "this process may only use CPUs from %d up: start it with taskset -c "
-             "and CPUs below",
-             BELT_CPUS);
-    return -EINVAL;
+    machine.here = true;
+    belt_system_list(&machine.isolated, "/sys/devices/system/cpu/isolated");
+    belt_system_list(&machine.offline, "/sys/devices/system/cpu/offline");
 }
 
 /* ---- topologies ------------------------------------------------------------- */
@@ -151,7 +38,7 @@ static struct belt_topology *new_topology(char *why, size_t room)
 int belt_topology_load(struct belt_topology **out, char *why, size_t room)
 {
     struct belt_cpus mask;
-    int rc = read_mask(&mask, why, room);
+    int rc = belt_system_mask(&mask, why, room);
     if (rc < 0)
         return rc;
     struct belt_topology *topology = new_topology(why, room);
@@ -164,26 +51,51 @@ int belt_topology_load(struct belt_topology **out, char *why, size_t room)
     if (belt_cpus_next(&unknown, 0) >= 0)
         belt_topology_flatten(topology, &mask);
     topology->allowed = mask;
+    topology->quota = belt_system_quota();
     *out = topology;
     return 0;
 }
 
-int belt_topology_synthetic(struct belt_topology **out, const char *spec, char *why, size_t room)
+static int read_other(struct belt_topology **out, const char *synthetic, const char *xml, char *why,
+                      size_t room)
 {
     hwloc_topology_t made = NULL;
-    int rc = belt_hwloc_load(&made, spec);
+    const char *name = synthetic ? synthetic : xml;
+    int rc = belt_hwloc_load(&made, synthetic, xml);
     if (rc < 0) {
-        snprintf(why, room, "topology '%s': %s", spec, strerror(-rc));
+        snprintf(why, room, "topology '%s': %s%s", name, strerror(-rc),
+                 synthetic ? ": words such as node:2 core:4 pu:2" : "");
         return rc;
     }
     struct belt_topology *topology = new_topology(why, room);
-    if (topology) {
+    if (topology)
         belt_topology_read(topology, made);
-        topology->allowed = topology->known;
-        *out = topology;
-    }
     hwloc_topology_destroy(made);
+    if (topology && belt_cpus_next(&topology->allowed, 0) < 0) {
+        snprintf(why, room, "topology '%s': no CPU of it may be used", name);
+        free(topology);
+        return -EINVAL;
+    }
+    *out = topology;
     return topology ? 0 : -ENOMEM;
+}
+
+int belt_topology_synthetic(struct belt_topology **out, const char *spec, char *why, size_t room)
+{
+    return read_other(out, spec, NULL, why, room);
+}
+
+int belt_topology_xml(struct belt_topology **out, const char *path, char *why, size_t room)
+{
+    return read_other(out, NULL, path, why, room);
+}
+
+int belt_topology_of(struct belt_topology **out, const char *text, char *why, size_t room)
+{
+    static const char synthetic[] = "synthetic:";
+    if (strncmp(text, synthetic, sizeof synthetic - 1) == 0)
+        return belt_topology_synthetic(out, text + sizeof synthetic - 1, why, room);
+    return belt_topology_xml(out, text, why, room);
 }
 
 int belt_topology_plain(struct belt_topology **out, const struct belt_cpus *cpus, char *why,
@@ -212,6 +124,27 @@ int belt_topology_restrict(struct belt_topology *topology, const struct belt_cpu
     return 0;
 }
 
+int belt_topology_isolate(struct belt_topology *topology, const struct belt_cpus *cpus)
+{
+    struct belt_cpus rest = belt_cpus_minus(&topology->allowed, cpus);
+    int rc = belt_topology_restrict(topology, &rest);
+    if (rc == 0)
+        topology->isolated = *cpus;
+    return rc;
+}
+
+void belt_topology_limit(struct belt_topology *topology, uint32_t quota)
+{
+    topology->quota = quota;
+}
+
+/* ---- what there is ------------------------------------------------------------- */
+
+const struct belt_cpus *belt_topology_known(const struct belt_topology *topology)
+{
+    return &topology->known;
+}
+
 const struct belt_cpus *belt_topology_allowed(const struct belt_topology *topology)
 {
     return &topology->allowed;
@@ -222,12 +155,72 @@ const struct belt_cpus *belt_topology_isolated(const struct belt_topology *topol
     return &topology->isolated;
 }
 
+const struct belt_cpus *belt_topology_offline(const struct belt_topology *topology)
+{
+    return &topology->offline;
+}
+
+uint32_t belt_topology_quota(const struct belt_topology *topology)
+{
+    return topology->quota;
+}
+
+bool belt_topology_here(const struct belt_topology *topology)
+{
+    return topology->here;
+}
+
 const struct belt_cpu *belt_topology_cpu(const struct belt_topology *topology, int cpu)
 {
     return belt_cpus_has(&topology->known, cpu) ? &topology->cpus[cpu] : NULL;
 }
 
+uint32_t belt_topology_speeds(const struct belt_topology *topology)
+{
+    return topology->speeds;
+}
+
+/* ---- nodes --------------------------------------------------------------------- */
+
 uint32_t belt_topology_nodes(const struct belt_topology *topology)
 {
-    return topology->nodes;
+    return topology->nodes_used;
+}
+
+const struct belt_memory_node *belt_topology_node(const struct belt_topology *topology,
+                                                  uint32_t index)
+{
+    return index < topology->nodes_used ? &topology->nodes[index] : NULL;
+}
+
+static int find_node(const struct belt_topology *topology, int number)
+{
+    for (uint32_t i = 0; i < topology->nodes_used; i++)
+        if (topology->nodes[i].number == number)
+            return (int)i;
+    return -1;
+}
+
+uint32_t belt_topology_distance(const struct belt_topology *topology, int from, int to)
+{
+    int a = find_node(topology, from), b = find_node(topology, to);
+    if (a >= 0 && b >= 0)
+        return topology->distances[a][b];
+    return from == to ? BELT_SAME_NODE : BELT_FAR_NODE;
+}
+
+int belt_topology_memory(const struct belt_topology *topology, int node)
+{
+    int at = find_node(topology, node), best = node;
+    uint32_t least = UINT32_MAX;
+    bool known = at >= 0 && topology->nodes[at].allowed && topology->nodes[at].bytes;
+    for (uint32_t i = 0; !known && i < topology->nodes_used; i++) {
+        const struct belt_memory_node *other = &topology->nodes[i];
+        uint32_t distance = belt_topology_distance(topology, node, other->number);
+        if (other->allowed && other->bytes && distance < least) {
+            least = distance;
+            best = other->number;
+        }
+    }
+    return best;
 }

@@ -36,7 +36,7 @@ static struct belt_pipeline *planned(const char *yaml)
 
 static uint32_t lanes_of_this_machine(struct belt_pipeline *p)
 {
-    return belt_place_concurrency(p->plan->topology, NULL);
+    return belt_place_concurrency(&(struct belt_place_in){ .topology = p->plan->topology });
 }
 
 /* The default is one per core, not one: a source that can only be one says so itself. */

@@ -1,82 +1,4 @@
-#include <criterion/criterion.h>
-#include <errno.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-
-#include "numa/place.h"
-
-enum { STAGES = 8, PINS = 8 };
-
-/* A pipeline on a made machine; tests change what they are about. */
-struct fixture {
-    struct belt_topology *topology;
-    struct belt_place_stage stages[STAGES];
-    struct belt_place_pin pins[PINS];
-    struct belt_cpus cpus;
-    struct belt_place_in in;
-    struct belt_place *place;
-    char why[400];
-};
-
-static struct belt_cpus cpus_of(const char *list)
-{
-    struct belt_cpus cpus, none = { { 0 } };
-    char why[200] = "";
-    cr_assert_eq(belt_cpus_parse(&cpus, list, &none, why, sizeof why), 0, "%s", why);
-    return cpus;
-}
-
-/* source and processor with `chains` instances, a batcher and a second one. */
-static struct fixture *pipeline_on(const char *machine, uint32_t chains)
-{
-    struct fixture *f = calloc(1, sizeof *f);
-    cr_assert_eq(belt_topology_synthetic(&f->topology, machine, f->why, sizeof f->why), 0, "%s",
-                 f->why);
-    f->stages[0] = (struct belt_place_stage){ .name = "source", .instances = chains, .chain = 1 };
-    f->stages[1] = (struct belt_place_stage){ .name = "parse", .instances = chains, .chain = 1 };
-    f->stages[2] = (struct belt_place_stage){ .name = "totals", .instances = 1, .light = true };
-    f->stages[3] = (struct belt_place_stage){ .name = "lines", .instances = 1, .light = true };
-    f->in = (struct belt_place_in){
-        .topology = f->topology, .stages = f->stages, .stage_count = 4, .pins = f->pins
-    };
-    return f;
-}
-
-static void drop(struct fixture *f)
-{
-    belt_place_free(f->place);
-    belt_topology_free(f->topology);
-    free(f);
-}
-
-static void pin(struct fixture *f, const char *stage, uint32_t instance, const char *cpus)
-{
-    f->pins[f->in.pin_count++] = (struct belt_place_pin){ stage, instance, cpus_of(cpus) };
-}
-
-/* "0: lines.0 parse.0 source.0; 1: ...": CPU and items of each lane. */
-static void place_is(struct fixture *f, const char *expected)
-{
-    char text[600];
-    size_t at = 0;
-    cr_assert_eq(belt_place_new(&f->place, &f->in, f->why, sizeof f->why), 0, "%s", f->why);
-    for (uint32_t l = 0; l < f->place->lane_count; l++) {
-        const struct belt_place_lane *lane = &f->place->lanes[l];
-        at += (size_t)snprintf(text + at, sizeof text - at, "%s%d:", l ? "; " : "", lane->cpu);
-        for (uint32_t i = 0; i < lane->item_count; i++)
-            at += (size_t)snprintf(text + at, sizeof text - at, " %s.%u",
-                                   f->stages[lane->items[i].stage].name, lane->items[i].instance);
-    }
-    cr_assert_str_eq(text, expected);
-}
-
-static void refused(struct fixture *f, const char *why)
-{
-    cr_assert_eq(belt_place_new(&f->place, &f->in, f->why, sizeof f->why), -EINVAL);
-    cr_assert_null(f->place);
-    cr_assert_str_eq(f->why, why);
-}
+#include "tests/unit/place_fixture.h"
 
 /* ---- stages to lanes ----------------------------------------------------------- */
 
@@ -92,15 +14,17 @@ Test(place, gives_every_instance_a_lane_when_nothing_is_fused)
 {
     struct fixture *f = pipeline_on("core:8 pu:1", 2);
     f->in.fuse = BELT_FUSE_NONE;
-    place_is(f, "0: source.0; 1: source.1; 2: parse.0; 3: parse.1; 4: totals.0; 5: lines.0");
+    place_is(f, "0: source.0; 2: source.1; 1: parse.0; 3: parse.1; 4: totals.0; 5: lines.0");
     drop(f);
 }
 
 Test(place, keeps_a_batcher_and_its_sink_together)
 {
     struct fixture *f = pipeline_on("core:4 pu:1", 3);
-    f->stages[2] = (struct belt_place_stage){ "totals", 3, 2, false, true };
-    f->stages[3] = (struct belt_place_stage){ "sink", 3, 2, false, true };
+    f->stages[2] =
+        (struct belt_place_stage){ .name = "totals", .instances = 3, .chain = 2, .light = true };
+    f->stages[3] =
+        (struct belt_place_stage){ .name = "sink", .instances = 3, .chain = 2, .light = true };
     place_is(f, "0: sink.0 totals.0 parse.0 source.0; 1: sink.1 totals.1 parse.1 source.1; "
                 "2: sink.2 totals.2 parse.2 source.2");
     drop(f);
@@ -110,7 +34,7 @@ Test(place, gives_blocking_stages_lanes_of_their_own)
 {
     struct fixture *f = pipeline_on("core:8 pu:1", 2);
     f->stages[1].blocking = true;
-    place_is(f, "0: totals.0 source.0; 1: lines.0 source.1; 2: parse.0; 3: parse.1");
+    place_is(f, "0: totals.0 source.0; 2: lines.0 source.1; 1: parse.0; 3: parse.1");
     cr_assert(f->place->lanes[2].blocking);
     cr_assert_not(f->place->lanes[0].blocking);
     drop(f);
@@ -120,7 +44,7 @@ Test(place, lets_one_source_feed_several_processors)
 {
     struct fixture *f = pipeline_on("core:4 pu:1", 3);
     f->stages[0].instances = 1;
-    place_is(f, "0: totals.0 parse.0 source.0; 1: lines.0 parse.1; 2: parse.2");
+    place_is(f, "0: parse.0 source.0; 1: totals.0 parse.1; 2: lines.0 parse.2");
     drop(f);
 }
 
@@ -128,7 +52,7 @@ Test(place, stays_within_its_most_lanes)
 {
     struct fixture *f = pipeline_on("core:4 pu:1", 3);
     f->in.lanes = 2;
-    place_is(f, "0: totals.0 parse.0 parse.2 source.0 source.2; 1: lines.0 parse.1 source.1");
+    place_is(f, "0: parse.0 parse.2 source.0 source.2; 1: lines.0 totals.0 parse.1 source.1");
     drop(f);
 }
 
@@ -277,7 +201,7 @@ Test(place, makes_a_lane_for_a_pinned_batcher_elsewhere)
 {
     struct fixture *f = pipeline_on("core:4 pu:1", 2);
     pin(f, "totals", 0, "3");
-    place_is(f, "0: lines.0 parse.0 source.0; 1: parse.1 source.1; 3: totals.0");
+    place_is(f, "0: parse.0 source.0; 1: parse.1 source.1; 3: lines.0 totals.0");
     cr_assert(f->place->lanes[2].pinned);
     drop(f);
 }
@@ -356,7 +280,7 @@ Test(place, refuses_a_pin_outside_the_mask)
 {
     struct fixture *f = pipeline_on("core:4 pu:1", 2);
     pin(f, "parse", 0, "9");
-    refused(f, "pin parse: CPU 9 is outside this process's CPU mask 0-3; allowed: 0-3");
+    refused(f, "pin parse: this machine has no CPU 9; allowed: 0-3");
     drop(f);
 }
 
@@ -424,30 +348,45 @@ Test(place, leaves_other_waits_as_they_are)
     drop(f);
 }
 
-/* ---- how many ------------------------------------------------------------------ */
-
-Test(concurrency, is_one_for_each_core)
+Test(place, lets_single_stages_wait_otherwise)
 {
-    static const struct {
-        const char *machine, *cpus;
-        uint32_t expected;
-    } cases[] = {
-        { "core:4 pu:2", "0-7", 4 },        { "core:4 pu:2", "1,3", 2 },
-        { "core:1 pu:2", "0-1", 2 },        { "core:4 pu:2", "0-1", 2 },
-        { "node:2 core:4 pu:1", "0-7", 8 }, { "core:4 pu:2", "6", 1 },
-        { "core:2 pu:1", "9", 1 },
-    };
-    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
-        struct fixture *f = pipeline_on(cases[i].machine, 1);
-        struct belt_cpus cpus = cpus_of(cases[i].cpus);
-        cr_assert_eq(belt_place_concurrency(f->topology, &cpus), cases[i].expected, "case %zu", i);
-        drop(f);
-    }
+    struct fixture *f = pipeline_on("core:4 pu:1", 2);
+    const struct belt_place_wait waits[] = { { "parse", 1, BELT_WAIT_SPIN },
+                                             { "source", BELT_PLACE_EVERY, BELT_WAIT_BLOCK } };
+    f->in.fuse = BELT_FUSE_NONE;
+    f->in.stage_count = 2;
+    f->in.waits = waits;
+    f->in.wait_count = 2;
+    place_is(f, "0: source.0; 2: source.1; 1: parse.0; 3: parse.1");
+    cr_assert_eq(f->place->lanes[0].wait, BELT_WAIT_BLOCK);
+    cr_assert_eq(f->place->lanes[1].wait, BELT_WAIT_BLOCK);
+    cr_assert_eq(f->place->lanes[2].wait, BELT_WAIT_BACKOFF);
+    cr_assert_eq(f->place->lanes[3].wait, BELT_WAIT_SPIN);
+    drop(f);
 }
 
-Test(concurrency, counts_all_allowed_cpus_by_default)
+Test(place, refuses_two_ways_to_wait_on_one_lane)
 {
-    struct fixture *f = pipeline_on("core:4 pu:2", 1);
-    cr_assert_eq(belt_place_concurrency(f->topology, NULL), 4);
+    struct fixture *f = pipeline_on("core:4 pu:1", 2);
+    const struct belt_place_wait waits[] = { { "parse", 1, BELT_WAIT_SPIN },
+                                             { "source", BELT_PLACE_EVERY, BELT_WAIT_BLOCK } };
+    f->in.waits = waits;
+    f->in.wait_count = 2;
+    refused(f, "wait: source.1 and parse.1 share a lane but are to block and to spin: give both "
+               "the same, or take them apart (fuse: none)");
+    drop(f);
+}
+
+Test(place, says_that_spinning_uses_up_a_limit)
+{
+    struct fixture *f = pipeline_on("core:2 pu:1", 2);
+    belt_topology_limit(f->topology, 1500);
+    f->in.wait = BELT_WAIT_SPIN;
+    f->in.wait_by_hand = true;
+    place_is(f, "0: totals.0 parse.0 source.0; 1: lines.0 parse.1 source.1");
+    cr_assert_eq(f->place->wait, BELT_WAIT_SPIN);
+    cr_assert_str_eq(f->place->notes,
+                     "wait: spin uses up the 1.50 CPUs that the cgroup allows: lanes will be "
+                     "stopped now and then; backoff does not\n");
     drop(f);
 }

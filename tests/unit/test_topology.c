@@ -7,7 +7,7 @@
 #include <sys/prctl.h>
 
 #include "numa/pin.h"
-#include "numa/topology.h"
+#include "numa/topology_priv.h"
 
 static struct belt_cpus cpus_of(const char *list)
 {
@@ -241,4 +241,171 @@ Test(pin, leaves_memory_alone_on_one_node)
     struct belt_topology *topology = machine_of("core:2 pu:1");
     cr_assert_eq(belt_bind_memory(topology, NULL, 1 << 20, 0), 0);
     belt_topology_free(topology);
+}
+
+/* ---- other machines -------------------------------------------------------------- */
+
+static struct belt_topology *file_of(const char *name)
+{
+    struct belt_topology *topology = NULL;
+    char path[512], why[300] = "";
+    snprintf(path, sizeof path, "%s/tests/topologies/%s", getenv("SOURCE_DIR"), name);
+    cr_assert_eq(belt_topology_of(&topology, path, why, sizeof why), 0, "%s", why);
+    return topology;
+}
+
+Test(machines, tell_fast_cores_from_slow_ones)
+{
+    struct belt_topology *topology = file_of("hybrid.xml");
+    cr_assert_eq(belt_topology_speeds(topology), 2);
+    cr_assert_eq(belt_topology_cpu(topology, 0)->speed, 1);
+    cr_assert_eq(belt_topology_cpu(topology, 8)->speed, 0);
+    cr_assert_eq(belt_topology_cpu(topology, 8)->l2, belt_topology_cpu(topology, 11)->l2);
+    cr_assert_neq(belt_topology_cpu(topology, 8)->core, belt_topology_cpu(topology, 11)->core);
+    cr_assert_not(belt_topology_here(topology));
+    belt_topology_free(topology);
+}
+
+Test(machines, tell_memory_without_cpus)
+{
+    struct belt_topology *topology = file_of("memory_only.xml");
+    cr_assert_eq(belt_topology_nodes(topology), 3);
+    uint32_t without = 0;
+    const struct belt_memory_node *node;
+    for (uint32_t i = 0; (node = belt_topology_node(topology, i)); i++)
+        without += !node->cpus;
+    cr_assert_eq(without, 1);
+    cr_assert_eq(belt_topology_cpu(topology, 0)->node, 0);
+    cr_assert_eq(belt_topology_cpu(topology, 8)->node, 0);
+    cr_assert_eq(belt_topology_cpu(topology, 4)->node, 1);
+    belt_topology_free(topology);
+}
+
+Test(machines, tell_how_far_nodes_are)
+{
+    struct belt_topology *topology = file_of("ring.xml");
+    cr_assert_eq(belt_topology_distance(topology, 0, 0), 10);
+    cr_assert_eq(belt_topology_distance(topology, 0, 1), 12);
+    cr_assert_eq(belt_topology_distance(topology, 0, 2), 22);
+    cr_assert_eq(belt_topology_distance(topology, 0, 4), 32);
+    cr_assert_eq(belt_topology_memory(topology, 3), 3);
+    belt_topology_free(topology);
+}
+
+Test(machines, tell_which_cpus_are_off)
+{
+    struct belt_topology *topology = file_of("holes.xml");
+    char text[64];
+    belt_cpus_print(belt_topology_allowed(topology), text, sizeof text);
+    cr_assert_str_eq(text, "1,5,8-13");
+    belt_cpus_print(belt_topology_offline(topology), text, sizeof text);
+    cr_assert_str_eq(text, "0,2-4,6,7,14,15");
+    belt_topology_free(topology);
+}
+
+Test(machines, that_are_no_file_are_refused)
+{
+    struct belt_topology *topology = NULL;
+    char why[300] = "";
+    cr_assert_lt(belt_topology_of(&topology, "/nonexistent.xml", why, sizeof why), 0);
+    cr_assert_not_null(strstr(why, "/nonexistent.xml"));
+    cr_assert_lt(belt_topology_of(&topology, "synthetic:potato", why, sizeof why), 0);
+    cr_assert_not_null(strstr(why, "node:2 core:4 pu:2"));
+}
+
+/* ---- words -------------------------------------------------------------------------- */
+
+static void means(const struct belt_topology *topology, const char *words, const char *expected)
+{
+    struct belt_cpus cpus;
+    char why[400] = "", text[128];
+    int rc = belt_topology_parse(topology, &cpus, words, belt_topology_allowed(topology), why,
+                                 sizeof why);
+    cr_assert_eq(rc, 0, "%s: %s", words, why);
+    belt_cpus_print(&cpus, text, sizeof text);
+    cr_assert_str_eq(text, expected, "%s is %s, not %s", words, text, expected);
+}
+
+Test(words, name_objects_in_their_order)
+{
+    static const char *const pairs[][2] = {
+        { "core:2-3", "4-7" },
+        { "numa:1", "8-15" },
+        { "numa:1.core:0", "8,9" },
+        { "numa:0-1.core:1.pu:0", "2,10" },
+        { "numa:1.core:all.pu:1", "9,11,13,15" },
+        { "core:0-6:2.pu:0", "0,4,8,12" },
+        { "pu:4", "4" },
+        { "node:0.core:3", "6,7" },
+        { "core:0,15", "0,1,15" },
+        { "0-3,8-11:2", "0-3,8,10" },
+        { "not:core:0", "2-15" },
+        { "not:numa:0,8", "9-15" },
+        { "all", "0-15" },
+        { " core:0 , 4 ", "0,1,4" },
+        { "package:0", "0-15" },
+    };
+    struct belt_topology *topology = machine_of("node:2 core:4 pu:2");
+    for (size_t i = 0; i < sizeof pairs / sizeof *pairs; i++)
+        means(topology, pairs[i][0], pairs[i][1]);
+    belt_topology_free(topology);
+}
+
+Test(words, count_caches_and_packages)
+{
+    struct belt_topology *topology = file_of("ring.xml");
+    means(topology, "l3:1.core:0", "4,68");
+    means(topology, "package:3.core:15", "63,127");
+    means(topology, "numa:7.l3:1.core:3.pu:1", "127");
+    belt_topology_free(topology);
+}
+
+Test(words, are_given_back_for_each_cpu)
+{
+    static const char *const files[] = { "ring.xml", "hybrid.xml", "holes.xml", "memory_only.xml" };
+    for (size_t i = 0; i < sizeof files / sizeof *files; i++) {
+        struct belt_topology *topology = file_of(files[i]);
+        BELT_CPUS_EACH(belt_topology_known(topology), cpu)
+        {
+            char word[64], number[16];
+            belt_topology_word(topology, cpu, word, sizeof word);
+            snprintf(number, sizeof number, "%d", cpu);
+            means(topology, word, number);
+        }
+        belt_topology_free(topology);
+    }
+}
+
+Test(words, that_mean_nothing_are_refused)
+{
+    static const char *const bad[] = { "core:9",  "cor:1",    "core:", "core:x",       "numa:0.",
+                                       "core:1-", "numa:0.5", "0,,1",  "all.core:0",   ".core:1",
+                                       "",        "not:",     "numa",  "core:0.numa:1" };
+    struct belt_topology *topology = machine_of("node:2 core:2 pu:1");
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
+        struct belt_cpus cpus;
+        char why[400] = "";
+        cr_assert_eq(belt_topology_parse(topology, &cpus, bad[i], belt_topology_allowed(topology),
+                                         why, sizeof why),
+                     -EINVAL, "%s", bad[i]);
+        cr_assert_neq(why[0], 0);
+    }
+    belt_topology_free(topology);
+}
+
+/* ---- limits ------------------------------------------------------------------------- */
+
+Test(quota, is_read_in_thousandths)
+{
+    cr_assert_eq(belt_quota_of("150000 100000\n"), 1500);
+    cr_assert_eq(belt_quota_of("max 100000\n"), 0);
+    cr_assert_eq(belt_quota_of("10 100000"), 1);
+    cr_assert_eq(belt_quota_of("-1 100000"), 0);
+    cr_assert_eq(belt_quota_of(""), 0);
+}
+
+Test(devices, say_no_node_where_there_is_no_file)
+{
+    cr_assert_eq(belt_device_node("/nonexistent/at/all"), -1);
+    cr_assert_eq(belt_device_node("/proc/self/status"), -1);
 }
