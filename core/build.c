@@ -267,6 +267,7 @@ static void carve_source(struct belt_engine_run *run, struct belt_source_stage *
     s->ledger.failed = belt_carve(run, room * sizeof(uint64_t), 4096);
     if (s->part->ack)
         s->ledger.owed = belt_carve(run, room * sizeof(uint64_t), 4096);
+    belt_acks_carve(run, s);
 }
 
 static void carve_retry(struct belt_engine_run *run, struct belt_chain_stage *chain)
@@ -434,6 +435,7 @@ static bool make_chain(struct belt_engine_run *run, int p, uint32_t index)
             belt_worker_init(chain->worker, run->zygote, &processor->workers);
     }
     chain->engine.chain = chain;
+    chain->engine.spec = spec;
     chain->engine.context = &run->context;
     chain->outlets = need(calloc((size_t)run->batchers_used + 1, sizeof *chain->outlets), &ok);
     for (int o = processor->children ? spec->batchers_used : 0; ok && o < run->batchers_used; o++)

@@ -137,6 +137,7 @@ static int fold(struct belt_chain_stage *chain, struct belt_outlet *out, struct 
 
 static void remember_failure(struct belt_chain_stage *chain, uint32_t i)
 {
+    belt_acks_reason(chain->stage.run, belt_chain_ticket(chain, i), chain->engine.reasons[i]);
     if (chain->failures_used == BELT_FAILURES)
         return;
     struct belt_failure_seen *seen = &chain->failures[chain->failures_used++];
@@ -192,6 +193,8 @@ int belt_dispatch_begin(struct belt_chain_stage *chain, struct belt_error *err)
     uint32_t first = chain->part.first, end = chain->part.end;
     if (chain->engine.any_held)
         belt_holds_sort(chain);
+    if (chain->engine.any_option)
+        belt_acks_sort(chain, first, end);
     if (chain->engine.any_acked)
         settle_acked(chain, first, end);
     if (chain->retry)
@@ -250,7 +253,7 @@ static struct belt_view failed_view(struct belt_chain_stage *chain)
 static void name_file(struct belt_chain_stage *chain, uint32_t i)
 {
     struct belt_origin origin = belt_chain_origin(chain, i);
-    const struct belt_use *use = &chain->stage.run->sources[origin.source].spec->use;
+    const struct belt_use *use = &chain->stage.run->spec->sources[origin.source].use;
     const struct belt_source *source = (const struct belt_source *)(const void *)use->part;
     struct belt_column *column = &chain->failed_columns[BELT_FAILED_FILE];
     column->base = source->name ? source->name(use->conf, origin.file) : "";

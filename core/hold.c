@@ -10,6 +10,7 @@
 #define USE_BITS 28
 #define STORES 64 /* open at a time in a process */
 #define NONE UINT32_MAX
+#define NO_REASON "no reason was given"
 
 struct held {
     uint64_t handle; /* 0: free */
@@ -162,7 +163,7 @@ static void remember(struct belt_holds *holds, const struct held *held, const ch
                                         .place = held->origin.place,
                                         .file = held->origin.file,
                                         .source = held->origin.source };
-    snprintf(seen->reason, sizeof seen->reason, "%s", reason ? reason : "no reason was given");
+    snprintf(seen->reason, sizeof seen->reason, "%s", reason ? reason : NO_REASON);
 }
 
 /* ---- what steps and others call ------------------------------------------------ */
@@ -181,6 +182,7 @@ uint64_t belt_hold(struct belt_view *view, uint32_t i)
     struct held *held = hold(holds, bytes, size);
     if (held) {
         held->ticket = belt_chain_ticket(chain, i);
+        belt_acks_put(chain, i);
         held->origin = belt_chain_origin(chain, i);
         held->chunk = chain->frame->chunk;
         handle = held->handle;
@@ -216,8 +218,10 @@ int belt_held_settle(uint64_t handle, int code, const char *reason)
         struct belt_holds *holds = store_of(handle);
         struct belt_engine_run *run = holds->run;
         struct belt_ticket ticket = held->ticket;
-        if (code < 0)
+        if (code < 0) {
             remember(holds, held, reason);
+            belt_acks_reason(run, ticket, reason ? reason : NO_REASON);
+        }
         if (held->bytes)
             belt_buddy_give(&holds->buddy, held->bytes);
         free_entry(holds, held);

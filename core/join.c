@@ -103,6 +103,12 @@ void belt_join_add(struct belt_joins *joins, struct belt_ticket count, uint32_t 
     belt_fetch_add32(&joins->at[BELT_RUN_WORD(count.word)].units, units);
 }
 
+struct belt_ticket belt_join_parent(const struct belt_joins *joins, struct belt_ticket child)
+{
+    const struct belt_join *join = &joins->at[BELT_RUN_WORD(child.word)];
+    return join->parents[join->counts ? 0 : join->group_of[__builtin_ctzll(child.bit)]];
+}
+
 /* ---- settling, in any thread ------------------------------------------------------ */
 
 static void settle_parent(struct belt_engine_run *run, struct belt_ticket parent, bool failed)

@@ -58,6 +58,8 @@ struct belt_ticket belt_join_group(struct belt_joins *joins, uint32_t children,
 struct belt_ticket belt_join_count(struct belt_joins *joins, struct belt_ticket parent);
 bool belt_join_is_count(const struct belt_joins *joins, struct belt_ticket ticket);
 void belt_join_add(struct belt_joins *joins, struct belt_ticket count, uint32_t units);
+/* Whose child this is, while it is not settled. Any thread. */
+struct belt_ticket belt_join_parent(const struct belt_joins *joins, struct belt_ticket child);
 /* Children are done, or failed: through belt_run_settle() and belt_run_settle_failed(). */
 void belt_join_settle(struct belt_engine_run *run, struct belt_joins *joins, uint64_t word,
                       uint64_t mask, bool failed);

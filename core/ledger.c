@@ -1,5 +1,7 @@
 #include "core/ledger_priv.h"
 
+#include <string.h>
+
 #define ALL UINT64_MAX
 
 /* Words other than the bits are written by the source alone, and read by others
@@ -20,6 +22,8 @@ uint64_t belt_ledger_issue(struct belt_ledger *ledger, uint32_t count)
         /* Relaxed: nobody knows these tickets before the frame is published. */
         belt_store_relaxed(&ledger->failed[at], 0);
         belt_store_relaxed(&ledger->done[at], here >= 64 ? 0 : ALL << here);
+        if (ledger->options)
+            memset(ledger->options + at * 64, 0, 64);
         if (ledger->owed)
             ledger->owed[at] = here >= 64 ? ALL : ~(ALL << here);
     }

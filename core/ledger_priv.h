@@ -24,6 +24,7 @@
 struct belt_ledger {
     uint64_t *done, *failed; /* [words], word w of the sequence at w & mask */
     uint64_t *owed;          /* [words]: not told upstream yet; NULL: nobody is. Source only */
+    uint8_t *options;        /* atomics, [words * 64]: belt_acked.options; NULL: no step asks */
     uint64_t words, mask;    /* the window; a power of two at least as large, less 1 */
     uint64_t next, low;      /* words issued; words below `low` are settled and free. Source only */
     uint64_t issued;         /* messages that got a ticket. Source only */

@@ -12,7 +12,7 @@
 #include "core/spec_priv.h"
 #include "core/view_priv.h"
 
-/* Where one message came from: source instance, and as in belt_source.where(). */
+/* Where one message came from: source of the spec, and as in belt_source.where(). */
 struct belt_origin {
     uint64_t place;
     uint32_t file, source;

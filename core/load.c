@@ -36,20 +36,20 @@ void belt_chain_load(struct belt_chain_stage *chain)
         belt_source_load(&run->spec->sources[frame->source], &chain->engine, 0, frame->count);
         return;
     }
-    chain->engine.source = belt_source_index(run, chain->origins[0].source);
+    chain->engine.source = chain->origins[0].source;
     for (uint32_t first = 0, end; first < frame->count; first = end) {
-        const struct belt_source_spec *source = run->sources[chain->origins[first].source].spec;
+        uint32_t source = chain->origins[first].source;
         for (end = first + 1; end < frame->count; end++)
-            if (run->sources[chain->origins[end].source].spec != source)
+            if (chain->origins[end].source != source)
                 break;
-        belt_source_load(source, &chain->engine, first, end);
+        belt_source_load(&run->spec->sources[source], &chain->engine, first, end);
     }
 }
 
 struct belt_span belt_chain_extent(const struct belt_chain_stage *chain, uint32_t i)
 {
     const struct belt_engine_run *run = chain->stage.run;
-    const struct belt_source_spec *source = run->sources[belt_chain_origin(chain, i).source].spec;
+    const struct belt_source_spec *source = &run->spec->sources[belt_chain_origin(chain, i).source];
     const struct belt_source *part = (const struct belt_source *)(const void *)source->use.part;
     const char *base = (const char *)run->region.base + chain->frame->base;
     struct belt_span span = chain->frame->spans[i];

@@ -79,6 +79,11 @@ BELT_API int belt_setup_columns(const struct belt_setup *setup);
 /* The id of a batcher of this pipeline, or negative with err set. Steps only. */
 BELT_API int belt_setup_batcher(struct belt_setup *setup, const struct belt_node *at,
                                 const char *name, struct belt_error *err);
+/* The id by which belt_configure_ack() asks a message's source for this ("reject", "requeue
+ * later": what there is, a source says), or negative with err set: no source knows it. Steps
+ * only. At most 63 bytes, copied. */
+BELT_API int belt_setup_ack(struct belt_setup *setup, const struct belt_node *at,
+                            const char *option, struct belt_error *err);
 /* This stage's own node, for the place in messages, and its path ("processor.steps.0"). */
 BELT_API const struct belt_node *belt_setup_node(const struct belt_setup *setup);
 BELT_API const char *belt_setup_path(const struct belt_setup *setup);
@@ -161,7 +166,15 @@ struct belt_acked {
     uint32_t size;         /* sizeof(struct belt_acked) */
     uint64_t ticket;       /* a multiple of 64 */
     uint64_t done, failed; /* not both */
+    /* [64]: what configure() said of message i, where a step asked for it; 0: none did. NULL:
+     * no step of this pipeline asks. Of messages in done and failed; lent for the call. */
+    const uint8_t *options;
+    struct belt_reasons *reasons;
 };
+
+/* Why message i of these failed, in its source's ack(). False, and "": it did not, the source
+ * does not say ack_reasons, or some thousand others failed before it was told. */
+BELT_API bool belt_acked_reason(const struct belt_acked *acked, uint32_t i, char out[BELT_REASON]);
 
 enum { BELT_FILL_IDLE = -1, BELT_FILL_END = -2, BELT_FILL_ERROR = -3 };
 
@@ -208,6 +221,11 @@ struct belt_source {
     /* Which bytes load() needs for the message whose payload is `span` of `base`: what
      * is kept of one that is tried again. NULL: the payload alone. */
     struct belt_span (*extent)(const void *conf, const char *base, struct belt_span span);
+    /* What a step may ask for about a message's acknowledgement (belt_setup_ack), once for
+     * each text, which lives until close(), before open(): the number by which ack() is told
+     * so, 1 to 255; negative, err set: it means nothing here. NULL: nothing can be asked. */
+    int (*configure)(void *conf, const char *option, struct belt_error *err);
+    bool ack_reasons; /* ack() asks belt_acked_reason(): 700 KiB of memory an instance */
 };
 
 #define BELT_CUT_STATE 64

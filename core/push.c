@@ -1,5 +1,6 @@
 /* The source `push`: what belt_pipeline_push() hands in. One lock, taken once for
  * many messages on either side. */
+#include "core/acks_priv.h"
 #include "core/push_priv.h"
 
 #include <errno.h>
@@ -27,6 +28,8 @@ struct push_conf {
     uint64_t capacity;
     const struct belt_node *node;
     struct belt_push_fields fields;
+    const char *options[BELT_ACK_OPTIONS]; /* that steps ask for */
+    int options_used;
     char *queue;         /* [capacity] */
     uint64_t head, tail; /* bytes taken, bytes put; at % capacity */
     bool opened, ended;
@@ -251,12 +254,14 @@ static void stop(void *state)
     belt_push_end(((struct push_state *)state)->conf);
 }
 
-static void tell(struct push_state *s, uint64_t ticket, int outcome)
+static const struct belt_verdict unsettled = { BELT_UNSETTLED, "", "" };
+
+static void tell(struct push_state *s, uint64_t ticket, const struct belt_verdict *verdict)
 {
     struct belt_receipt **receipt = &s->receipts[ticket % s->tickets];
     if (!*receipt)
         return;
-    (*receipt)->tell(*receipt, outcome);
+    (*receipt)->tell(*receipt, verdict);
     *receipt = NULL;
     s->receipts_used--;
 }
@@ -268,7 +273,13 @@ static void ack(void *state, const struct belt_acked *acked)
         return;
     for (uint64_t rest = acked->done | acked->failed; rest; rest &= rest - 1) {
         unsigned i = (unsigned)__builtin_ctzll(rest);
-        tell(s, acked->ticket + i, acked->failed >> i & 1 ? BELT_FAILED : BELT_DONE);
+        char reason[BELT_REASON];
+        int option = acked->options ? acked->options[i] : 0;
+        belt_acked_reason(acked, i, reason);
+        struct belt_verdict verdict = { .outcome = acked->failed >> i & 1 ? BELT_FAILED : BELT_DONE,
+                                        .reason = reason,
+                                        .option = option ? s->conf->options[option - 1] : "" };
+        tell(s, acked->ticket + i, &verdict);
     }
 }
 
@@ -278,7 +289,7 @@ static void fini(void *state, void *conf)
     struct push_state *s = state;
     belt_push_end(conf);
     for (uint64_t t = 0; s->receipts_used; t++)
-        tell(s, t, BELT_UNSETTLED);
+        tell(s, t, &unsettled);
     free(s->receipts);
     s->receipts = NULL;
 }
@@ -291,11 +302,20 @@ static void close_queue(void *part_conf)
         return;
     for (; (record = first_record(conf)); conf->head += record->size)
         if (record->receipt)
-            record->receipt->tell(record->receipt, BELT_UNSETTLED);
+            record->receipt->tell(record->receipt, &unsettled);
     pthread_cond_destroy(&conf->room);
     pthread_mutex_destroy(&conf->lock);
     free(conf->queue);
     conf->opened = false;
+}
+
+/* Whoever handed a message in can see what was asked for. */
+static int configure(void *part_conf, const char *option, struct belt_error *err)
+{
+    struct push_conf *conf = part_conf;
+    (void)err;
+    conf->options[conf->options_used++] = option;
+    return conf->options_used;
 }
 
 static void load(const void *conf, struct belt_view *view)
@@ -338,4 +358,6 @@ const struct belt_source belt_source_push = {
     .ack_folded = true,
     .load = load,
     .extent = extent,
+    .configure = configure,
+    .ack_reasons = true,
 };

@@ -7,8 +7,13 @@
 #define BELT_PUSH_FIELDS 16
 
 /* What became of a message, told once, by the thread that settled or gave it up. */
+struct belt_verdict {
+    int outcome;        /* enum belt_outcome */
+    const char *reason; /* why it failed, or "" */
+    const char *option; /* of belt_configure_ack(), or "" */
+};
 struct belt_receipt {
-    void (*tell)(struct belt_receipt *receipt, int outcome); /* enum belt_outcome */
+    void (*tell)(struct belt_receipt *receipt, const struct belt_verdict *verdict);
 };
 
 struct belt_push_field {

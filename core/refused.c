@@ -52,11 +52,23 @@ static void try_again(struct belt_batcher_stage *b, struct belt_open_batch *open
     belt_batches_again(b->batches, open, b->now + wait);
 }
 
+/* Rows are in the order of their tickets, low bits first. */
+static void tell_reasons(struct belt_batcher_stage *b, const struct belt_open_batch *open)
+{
+    uint32_t i = 0;
+    for (uint32_t r = 0; b->stage.run->wants_reasons && r < open->run_count; r++)
+        for (uint64_t rest = open->runs[r].mask; rest; rest &= rest - 1, i++) {
+            struct belt_ticket ticket = { open->runs[r].word, rest & -rest };
+            belt_acks_reason(b->stage.run, ticket, belt_batch_reason(&open->batch, i));
+        }
+}
+
 static void give_up(struct belt_batcher_stage *b, struct belt_open_batch *open, int code)
 {
     struct belt_batch *batch = &open->batch;
     const char *reason = belt_batch_reason(batch, 0);
     belt_count(&b->stage.stats.failed, batch->count);
+    tell_reasons(b, open);
     if (!b->failed)
         belt_run_count_failed(b->stage.run, batch->count);
     if (!b->failures++)

@@ -94,7 +94,7 @@ void belt_run_place_error(struct belt_engine_run *run)
     if (!run->error_placed)
         return;
     run->error_placed = false;
-    put_where(&run->sources[run->error_at.source].spec->use, &run->error_at, where, sizeof where);
+    put_where(&run->spec->sources[run->error_at.source].use, &run->error_at, where, sizeof where);
     int config = run->error.config;
     belt_error_set(&run->error, run->error.code, "%s; it was at %s", run->error.text, where);
     run->error.config = config;
@@ -108,17 +108,11 @@ size_t belt_pipeline_failures(struct belt_pipeline *p, struct belt_failure *out,
     struct belt_failure_seen *all = calloc(run->chains_used + 1, sizeof run->chains->failures);
     const struct belt_failure_seen *held;
     size_t count = 0, used = 0, late = run->holds ? belt_holds_failures(run->holds, &held) : 0;
-    for (uint32_t i = 0; all && i < late; i++, count++) {
-        all[count] = held[i];
-        all[count].source = (uint32_t)(run->sources[held[i].source].spec - run->spec->sources);
-    }
+    for (uint32_t i = 0; all && i < late; i++)
+        all[count++] = held[i];
     for (uint32_t c = 0; all && c < run->chains_used; c++)
-        for (uint32_t i = 0; i < run->chains[c].failures_used; i++) {
-            all[count] = run->chains[c].failures[i];
-            all[count].source =
-                (uint32_t)(run->sources[all[count].source].spec - run->spec->sources);
-            count++;
-        }
+        for (uint32_t i = 0; i < run->chains[c].failures_used; i++)
+            all[count++] = run->chains[c].failures[i];
     if (count)
         qsort(all, count, sizeof *all, by_place);
     for (; used < count && used < room; used++)

@@ -35,8 +35,7 @@ static bool is_alike(const struct belt_chain_stage *chain, uint64_t now)
     if (!run->spec->transforms)
         return true;
     uint32_t e = belt_retry_peek(r, now), first = r->origins[0].source;
-    return e != NONE &&
-           belt_source_index(run, r->entries[e].source) == belt_source_index(run, first);
+    return e != NONE && r->entries[e].source == first;
 }
 
 struct belt_input_frame *belt_retry_frame(struct belt_chain_stage *chain, uint64_t now)

@@ -93,6 +93,8 @@ static void free_source(struct belt_source_stage *s)
     free(s->slab_frames);
     free(s->slab_closed);
     free(s->state);
+    if (s->reasons)
+        pthread_mutex_destroy(&s->reasons->lock);
 }
 
 static void free_chain(struct belt_chain_stage *chain)

@@ -38,6 +38,7 @@ struct belt_source_stage {
     struct belt_feed *feeds; /* [feeds_used]: chunk c goes to feed c % feeds_used */
     uint32_t feeds_used;
     struct belt_ledger ledger;
+    struct belt_reasons *reasons; /* NULL: its part does not ask */
     struct belt_stamps stamps;
     uint32_t *slab_frames;             /* [slabs]: frames that are out */
     bool *slab_closed;                 /* [slabs]: the last frame was seen */
@@ -68,7 +69,7 @@ struct belt_outlet {
 
 struct belt_failure_seen {
     uint64_t chunk, place;
-    uint32_t file, source; /* of this instance, counted over all sources */
+    uint32_t file, source; /* source: of the spec */
     char reason[BELT_REASON];
 };
 
@@ -167,6 +168,7 @@ struct belt_engine_run {
     uint32_t sources_used, chains_used;
     uint32_t heads_used; /* chains that sources send to: the first ones */
     uint32_t leafs_used; /* chains that send to batchers */
+    bool wants_reasons;  /* some source tells why messages failed */
     bool ordered;        /* some batcher keeps the order of the input */
     struct belt_link_shape shapes[BELT_PROCESSORS];
     int batchers_used; /* the `failed` one included */
@@ -274,12 +276,6 @@ static inline const struct belt_source_spec *belt_run_source(const struct belt_e
     return run->sources[BELT_RUN_SOURCE(word)].spec;
 }
 
-/* In the spec, of a flat instance. */
-static inline uint32_t belt_source_index(const struct belt_engine_run *run, uint32_t instance)
-{
-    return (uint32_t)(run->sources[instance].spec - run->spec->sources);
-}
-
 /* Somebody waits for tickets or joins (or no longer): batches that wait for more
  * messages may hold them. */
 void belt_run_press(struct belt_engine_run *run, bool on);
@@ -289,6 +285,9 @@ void belt_run_press(struct belt_engine_run *run, bool on);
 /* Messages are done, or failed: `mask` of the 64 of this ticket word. Any thread. */
 void belt_run_settle(struct belt_engine_run *run, uint64_t word, uint64_t mask);
 void belt_run_settle_failed(struct belt_engine_run *run, uint64_t word, uint64_t mask);
+
+/* The source's own ticket behind a child's, which is not settled; a bit of 0: nobody's. */
+struct belt_ticket belt_run_root(const struct belt_engine_run *run, struct belt_ticket ticket);
 
 /* So many more messages failed: beyond fail_limit the run stops. Any thread. */
 void belt_run_count_failed(struct belt_engine_run *run, uint64_t count);
@@ -322,8 +321,7 @@ static inline struct belt_origin belt_chain_origin(const struct belt_chain_stage
     const struct belt_input_frame *frame = chain->frame;
     if (chain->origins)
         return chain->origins[i];
-    return (struct belt_origin){ belt_input_place(frame, i), frame->file,
-                                 BELT_RUN_SOURCE(frame->word) };
+    return (struct belt_origin){ belt_input_place(frame, i), frame->file, frame->source };
 }
 
 /* ---- stage_chain.c, steps.c ------------------------------------------------- */

@@ -23,6 +23,18 @@ void belt_run_settle_failed(struct belt_engine_run *run, uint64_t word, uint64_t
     settle(run, word, mask, true);
 }
 
+struct belt_ticket belt_run_root(const struct belt_engine_run *run, struct belt_ticket ticket)
+{
+    for (;;) {
+        uint32_t whose = BELT_RUN_SOURCE(ticket.word);
+        if (whose == BELT_RUN_NOBODY)
+            return (struct belt_ticket){ 0 };
+        if (whose < BELT_RUN_JOINS || !ticket.bit)
+            return ticket;
+        ticket = belt_join_parent(&run->chains[whose - BELT_RUN_JOINS].joins, ticket);
+    }
+}
+
 void belt_run_count_failed(struct belt_engine_run *run, uint64_t count)
 {
     uint64_t all = belt_fetch_add(&run->failed_seen, count) + count;

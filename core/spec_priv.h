@@ -4,6 +4,7 @@
 #ifndef BELT_SPEC_PRIV_H
 #define BELT_SPEC_PRIV_H
 
+#include "core/acks_priv.h"
 #include "core/part.h"
 #include "core/rate_priv.h"
 #include "core/tree_priv.h"
@@ -142,17 +143,19 @@ struct belt_spec {
     int batchers_used;            /* user's batchers */
     int failed;                   /* index of the batcher for failed messages, -1: none */
     struct belt_retry_conf retry; /* failed: { attempts: ... }; batchers may have their own */
-    uint64_t hold_messages, hold_memory; /* that steps may hold */
-    uint64_t retry_memory;               /* of each processor instance, bytes */
-    int retry_ordered;                   /* column, -1: none */
-    uint8_t column_step[BELT_COLUMNS];   /* 1 + the step that adds it; 0: none */
-    bool workers;                        /* some processor has them */
-    bool transforms;                     /* some source has steps of its own */
-    bool keeps_order;                    /* of the input, to behind the processors */
-    uint32_t visible;                    /* columns that all messages for batchers have */
-    uint32_t used;                       /* columns that batchers asked for */
-    uint64_t drain;                      /* ns */
-    int64_t fail_limit;                  /* stop early beyond so many failures; -1: never */
+    uint64_t hold_messages, hold_memory;           /* that steps may hold */
+    uint64_t retry_memory;                         /* of each processor instance, bytes */
+    int retry_ordered;                             /* column, -1: none */
+    uint8_t column_step[BELT_COLUMNS];             /* 1 + the step that adds it; 0: none */
+    bool workers;                                  /* some processor has them */
+    bool transforms;                               /* some source has steps of its own */
+    bool keeps_order;                              /* of the input, to behind the processors */
+    uint32_t visible;                              /* columns that all messages for batchers have */
+    uint32_t used;                                 /* columns that batchers asked for */
+    struct belt_ack_option acks[BELT_ACK_OPTIONS]; /* that steps ask for */
+    int acks_used;
+    uint64_t drain;     /* ns */
+    int64_t fail_limit; /* stop early beyond so many failures; -1: never */
     struct {
         const char *cpus, *backend;
         int fuse, wait; /* choices, see spec.c */

@@ -27,9 +27,15 @@ static int source_init(struct belt_stage *stage, struct belt_error *err)
 static void tell(void *ctx, uint64_t word, uint64_t done, uint64_t failed)
 {
     struct belt_source_stage *s = ctx;
-    struct belt_acked acked = {
-        .size = sizeof acked, .ticket = word * 64, .done = done, .failed = failed
-    };
+    const struct belt_ledger *ledger = &s->ledger;
+    struct belt_acked acked = { .size = sizeof acked,
+                                .ticket = word * 64,
+                                .done = done,
+                                .failed = failed,
+                                .options = ledger->options
+                                               ? ledger->options + (word & ledger->mask) * 64
+                                               : NULL,
+                                .reasons = s->reasons };
     s->part->ack(s->state, &acked);
 }
 

@@ -3,10 +3,12 @@
 
 #include <errno.h>
 #include <pthread.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
 
+#include "core/acks_priv.h"
 #include "core/clock_priv.h"
 #include "core/collect_priv.h"
 #include "core/control_priv.h"
@@ -18,6 +20,7 @@ struct item {
     struct belt_receipt receipt; /* first: the address of one is the address of the other */
     struct belt_test *test;
     int outcome;
+    char reason[BELT_REASON], option[BELT_ACK_TEXT];
 };
 
 /* Freed by whoever is last: the caller, or the receipt of the last message. */
@@ -40,12 +43,14 @@ static void drop(struct belt_test *test, uint32_t holders)
     free(test);
 }
 
-static void tell(struct belt_receipt *receipt, int outcome)
+static void tell(struct belt_receipt *receipt, const struct belt_verdict *verdict)
 {
     struct item *item = (struct item *)(void *)receipt;
     struct belt_test *test = item->test;
     pthread_mutex_lock(&test->lock);
-    item->outcome = outcome;
+    item->outcome = verdict->outcome;
+    snprintf(item->reason, sizeof item->reason, "%s", verdict->reason);
+    snprintf(item->option, sizeof item->option, "%s", verdict->option);
     if (--test->waiting == 0)
         pthread_cond_broadcast(&test->told);
     drop(test, 1);
@@ -65,7 +70,8 @@ static struct belt_test *make(uint32_t count)
     test->count = test->waiting = count;
     test->holders = count + 1;
     for (uint32_t i = 0; i < count; i++)
-        test->items[i] = (struct item){ { tell }, test, BELT_WAITING };
+        test->items[i] =
+            (struct item){ .receipt = { tell }, .test = test, .outcome = BELT_WAITING };
     return test;
 }
 
@@ -130,6 +136,24 @@ enum belt_outcome belt_test_outcome(struct belt_test *test, uint32_t i)
     int outcome = i < test->count ? test->items[i].outcome : BELT_UNSETTLED;
     pthread_mutex_unlock(&test->lock);
     return (enum belt_outcome)outcome;
+}
+
+/* A text of a message that has its outcome: nobody writes there any more. */
+static const char *told(struct belt_test *test, uint32_t i, size_t text)
+{
+    if (i >= test->count || belt_test_outcome(test, i) == BELT_WAITING)
+        return "";
+    return (const char *)&test->items[i] + text;
+}
+
+const char *belt_test_reason(struct belt_test *test, uint32_t i)
+{
+    return told(test, i, offsetof(struct item, reason));
+}
+
+const char *belt_test_ack(struct belt_test *test, uint32_t i)
+{
+    return told(test, i, offsetof(struct item, option));
 }
 
 uint32_t belt_test_count(struct belt_test *test, enum belt_outcome outcome)

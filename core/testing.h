@@ -36,6 +36,11 @@ BELT_API int belt_test_message(struct belt_pipeline *p, const char *source, cons
 BELT_API int belt_test_wait(struct belt_test *test, uint64_t timeout_ns);
 /* Of message i. Any thread. */
 BELT_API enum belt_outcome belt_test_outcome(struct belt_test *test, uint32_t i);
+/* Why message i failed; "": it has not. Lent until belt_test_free(). Any thread. */
+BELT_API const char *belt_test_reason(struct belt_test *test, uint32_t i);
+/* What a step last asked for with belt_configure_ack(), as belt_setup_ack() has it; known
+ * with the outcome. "": nothing. Lent until belt_test_free(). Any thread. */
+BELT_API const char *belt_test_ack(struct belt_test *test, uint32_t i);
 /* How many have this outcome. Any thread. */
 BELT_API uint32_t belt_test_count(struct belt_test *test, enum belt_outcome outcome);
 /* Before or after the pipeline is freed, and whatever is still under way. */

@@ -230,7 +230,7 @@ void belt_engine_load(struct belt_engine *engine, const char *base, struct belt_
 {
     engine->count = count;
     engine->routed = engine->any_failed = engine->any_also = engine->any_acked = false;
-    engine->any_flush = false;
+    engine->any_flush = engine->any_option = false;
     engine->room_used = engine->moved = 0;
     engine->reserve = payload_bytes(engine, spans, count);
     for (uint32_t w = 0; w < BELT_WORDS; w++) {
@@ -261,6 +261,7 @@ void belt_engine_adopt(struct belt_engine *engine, const struct belt_result *res
     engine->any_also = result->any_also;
     engine->any_acked = result->any_acked;
     engine->any_flush = result->any_flush;
+    engine->any_option = result->any_option;
     memcpy(engine->live, result->live, sizeof engine->live);
     memcpy(engine->dropped, result->dropped, sizeof engine->dropped);
     memcpy(engine->failed, result->failed, sizeof engine->failed);
@@ -270,6 +271,8 @@ void belt_engine_adopt(struct belt_engine *engine, const struct belt_result *res
         memcpy(engine->also, result->also, sizeof engine->also);
     if (result->any_flush)
         memcpy(engine->flush, result->flush, sizeof engine->flush);
+    if (result->any_option)
+        memcpy(engine->option, result->option, sizeof engine->option);
     if (result->any_acked)
         memcpy(engine->acked, result->acked, sizeof engine->acked);
     engine->reasons = (char(*)[BELT_REASON])(void *)(region + result->reasons);

@@ -130,6 +130,11 @@ BELT_API void belt_route_also(struct belt_view *view, uint32_t i, int batcher);
 /* Settles the message as done when this frame's steps are through, without waiting for
  * batchers: what becomes of it later (a failure, too) is told to nobody upstream. */
 BELT_API void belt_ack(struct belt_view *view, uint32_t i);
+/* Message i's source is told this (belt_setup_ack) beside the message's outcome, whatever that
+ * is; the last call holds, in later steps, processors and attempts, too. 0, or negative: its
+ * source does not know it, and the message has failed. Without effect once it was
+ * acknowledged. */
+BELT_API int belt_configure_ack(struct belt_view *view, uint32_t i, int option);
 /* The batch of this message's key leaves as soon as the message is in it, with all that
  * waits there (trigger BELT_TRIGGER_FLUSH). Nothing for messages that are dropped,
  * failed or folded into an aggregate. */

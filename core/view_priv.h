@@ -10,6 +10,8 @@
 struct belt_chain_stage;
 
 struct belt_kids;
+struct belt_origin;
+struct belt_spec;
 
 struct belt_engine {
     struct belt_view view;
@@ -18,6 +20,10 @@ struct belt_engine {
     uint64_t live[BELT_WORDS], dropped[BELT_WORDS], failed[BELT_WORDS];
     uint64_t acked[BELT_WORDS]; /* when any_acked */
     bool any_failed, any_acked, any_flush, routed, any_also;
+    const struct belt_spec *spec;      /* whose sources messages are of; NULL: of nobody's */
+    const struct belt_origin *origins; /* in a worker: of each message; NULL: see `source` */
+    bool any_option;
+    uint8_t option[BELT_FRAME];     /* when any_option: the source's number, or 0 */
     bool any_held, hold_full;       /* hold_full: nothing could be held in this call of a step */
     uint64_t held[BELT_WORDS];      /* when any_held: not sorted yet */
     struct belt_chain_stage *chain; /* NULL in a worker */

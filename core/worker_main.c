@@ -119,11 +119,13 @@ static const void *wait_for_work(struct worker *w, struct belt_result **result)
 static void load(struct worker *w, const void *input, struct belt_result *result)
 {
     const struct belt_input_frame *frame = input;
+    w->engine.spec = w->spec;
     belt_engine_init(&w->engine, w->spec->columns, w->spec->columns_used, w->map->room_size,
                      w->chain.steps_used, belt_result_memory(result));
     if (w->processor->from >= 0) {
-        belt_link_load(&w->engine, (struct belt_link_frame *)(uintptr_t)input, &w->shape,
-                       belt_now());
+        struct belt_link_frame *link = (struct belt_link_frame *)(uintptr_t)input;
+        belt_link_load(&w->engine, link, &w->shape, belt_now());
+        w->engine.origins = link->origins;
         return;
     }
     belt_engine_load(&w->engine, w->region + frame->base,
@@ -228,6 +230,7 @@ static void describe(struct worker *w, struct belt_result *result, uint32_t end,
     result->any_also = engine->any_also;
     result->any_acked = engine->any_acked;
     result->any_flush = engine->any_flush;
+    result->any_option = engine->any_option;
     memcpy(result->live, engine->live, sizeof result->live);
     memcpy(result->dropped, engine->dropped, sizeof result->dropped);
     memcpy(result->failed, engine->failed, sizeof result->failed);
@@ -237,6 +240,8 @@ static void describe(struct worker *w, struct belt_result *result, uint32_t end,
         memcpy(result->also, engine->also, sizeof result->also);
     if (engine->any_flush)
         memcpy(result->flush, engine->flush, sizeof result->flush);
+    if (engine->any_option)
+        memcpy(result->option, engine->option, sizeof result->option);
     if (engine->any_acked)
         memcpy(result->acked, engine->acked, sizeof result->acked);
     result->reasons = (uint64_t)((char *)engine->reasons - w->region);

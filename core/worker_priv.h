@@ -63,13 +63,14 @@ enum { BELT_LAST_PART = 1 };
 /* What the steps made of (a part of) an input frame. Columns follow in memory. */
 struct belt_result {
     uint32_t first, end, flags;
-    uint32_t routed, any_failed, any_also, any_acked, any_flush;
+    uint32_t routed, any_failed, any_also, any_acked, any_flush, any_option;
     uint64_t live[BELT_WORDS], dropped[BELT_WORDS], failed[BELT_WORDS], acked[BELT_WORDS];
     uint64_t flush[BELT_WORDS];
     uint64_t bases[BELT_COLUMNS], values[BELT_COLUMNS]; /* bytes from the region's start */
     uint64_t reasons;
     uint8_t batcher[BELT_FRAME];
     uint16_t also[BELT_FRAME];
+    uint8_t option[BELT_FRAME];
 };
 
 /* Where a worker finds its things: bytes from the region's start. */

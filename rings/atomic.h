@@ -1,6 +1,6 @@
 /* Atomics: the one file that names the compiler's. C11 meaning (memory_order_*
  * as in the names), usable from C++17 as well, where <stdatomic.h> is not. A
- * name without a number works on uint64_t, one ending in 32 on uint32_t; the
+ * name without a number works on uint64_t, one ending in 32 or 8 on uint32_t or uint8_t; the
  * words are plain integers, so that they can lie in shared memory.
  *
  * Read-modify-write operations are acquire and release unless the name says which alone,
@@ -167,6 +167,13 @@ static inline bool belt_cas_relaxed32(uint32_t *at, uint32_t *expected, uint32_t
 {
     return __atomic_compare_exchange_n(at, expected, value, false, __ATOMIC_RELAXED,
                                        __ATOMIC_RELAXED);
+}
+
+/* ---- 8 bits ------------------------------------------------------------------- */
+
+static inline void belt_store_relaxed8(uint8_t *at, uint8_t value)
+{
+    __atomic_store_n(at, value, __ATOMIC_RELAXED);
 }
 
 /* ---- payload ------------------------------------------------------------------- */
