@@ -107,7 +107,10 @@ static void sort_live(struct belt_chain_stage *chain, uint32_t first, uint32_t e
             chain->outlets[0].todo[w] |= live;
             continue;
         }
-        for (; live; live &= live - 1) {
+        for (int o = 0; o < batchers && !engine->any_also; o++)
+            chain->outlets[o].todo[w] |=
+                live & belt_equal_mask(engine->batcher + (size_t)w * 64, (uint8_t)o);
+        for (; engine->any_also && live; live &= live - 1) {
             uint32_t i = w * 64 + (uint32_t)__builtin_ctzll(live);
             for (uint32_t to = targets_of(engine, i); to; to &= to - 1)
                 chain->outlets[__builtin_ctz(to)].todo[w] |= live & -live;

@@ -11,7 +11,7 @@ struct word {
     const struct belt_view *view;
     uint32_t w;
     uint32_t hashes[64]; /* of the keys, when there are any */
-    uint32_t edges[64];  /* the instance that each row goes to, when there are several */
+    uint8_t edges[64];   /* the instance that each row goes to, when there are several */
 };
 
 static struct belt_span key_of(const struct word *word, uint32_t k)
@@ -32,13 +32,33 @@ static uint32_t hash_keys(struct word *word, uint64_t mask)
     return bytes;
 }
 
-static void choose_edges(struct word *word, uint64_t mask)
+_Static_assert(BELT_INSTANCES <= 256, "an instance is a byte");
+
+/* In locals: stores of bytes may be to anything, so that all else would be read again
+ * for each row. */
+static void choose_by_text(struct word *word, const struct belt_column *column, uint64_t mask)
 {
+    const struct belt_span *spans = column->as.spans + (size_t)word->w * 64;
+    const char *base = column->base;
+    uint32_t instances = word->outlet->batcher->instances;
     for (; mask; mask &= mask - 1) {
         uint32_t k = (uint32_t)__builtin_ctzll(mask);
-        uint32_t hash = word->outlet->batcher->key >= 0 ? word->hashes[k] : 0;
+        uint32_t hash = belt_hash(base + spans[k].at, spans[k].size);
+        word->edges[k] = (uint8_t)belt_edge_of(hash, instances);
+    }
+}
+
+static void choose_edges(struct word *word, uint64_t mask)
+{
+    const struct belt_batcher_spec *to = word->outlet->batcher;
+    if (to->partition >= 0 && to->columns[to->partition].type == BELT_TEXT) {
+        choose_by_text(word, &word->view->columns[to->partition], mask);
+        return;
+    }
+    for (; mask; mask &= mask - 1) {
+        uint32_t k = (uint32_t)__builtin_ctzll(mask), hash = to->key >= 0 ? word->hashes[k] : 0;
         word->edges[k] =
-            belt_row_edge(word->chain, word->outlet, word->view, word->w * 64 + k, hash);
+            (uint8_t)belt_row_edge(word->chain, word->outlet, word->view, word->w * 64 + k, hash);
     }
 }
 
@@ -84,12 +104,12 @@ static void put_keys(const struct word *word, uint64_t mask, struct belt_row_fra
     }
 }
 
-/* Those of the word that one edge takes. False: no room for all of them. */
-static bool put_word(const struct word *word, struct belt_row_out *out, uint64_t mask,
+/* Those of the word that one edge takes, of at most `bound` bytes. False: no room for all
+ * of them. */
+static bool put_word(const struct word *word, struct belt_row_out *out, uint64_t mask, size_t bound,
                      uint32_t key_bytes)
 {
     uint32_t count = (uint32_t)__builtin_popcountll(mask);
-    size_t bound = bound_of(word, mask);
     if (bound + key_bytes > out->capacity)
         return false;
     struct belt_row_frame *frame = belt_row_out_rooms(out, count, (uint32_t)bound, key_bytes);
@@ -120,8 +140,10 @@ bool belt_row_word(struct belt_chain_stage *chain, struct belt_outlet *outlet,
     word.outlet = outlet;
     word.view = view;
     word.w = w;
+    /* Of all rows, even where an edge takes a part: it is asked for once. */
+    size_t bound = bound_of(&word, *todo);
     if (outlet->batcher->key < 0 && outlet->batcher->partition < 0) {
-        if (put_word(&word, &outlet->outs[belt_outlet_edge(chain, outlet, 0)], *todo, 0))
+        if (put_word(&word, &outlet->outs[belt_outlet_edge(chain, outlet, 0)], *todo, bound, 0))
             *todo = 0;
         return !*todo;
     }
@@ -130,11 +152,8 @@ bool belt_row_word(struct belt_chain_stage *chain, struct belt_outlet *outlet,
     if (instances > 1)
         choose_edges(&word, *todo);
     for (uint32_t i = 0; i < instances && *todo; i++) {
-        uint64_t mask = *todo;
-        for (uint64_t rest = mask; rest && instances > 1; rest &= rest - 1)
-            if (word.edges[__builtin_ctzll(rest)] != i)
-                mask &= ~(rest & -rest);
-        if (mask && put_word(&word, &outlet->outs[i], mask, key_bytes))
+        uint64_t mask = *todo & (instances > 1 ? belt_equal_mask(word.edges, (uint8_t)i) : *todo);
+        if (mask && put_word(&word, &outlet->outs[i], mask, bound, key_bytes))
             *todo &= ~mask;
     }
     return !*todo;

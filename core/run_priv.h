@@ -372,6 +372,12 @@ enum belt_turn belt_source_restart(struct belt_source_stage *s, uint64_t now,
 /* Sorts the messages of chain->part by what became of them. 1: done, 0: has to wait
  * for joins: again in a later turn. */
 int belt_dispatch_begin(struct belt_chain_stage *chain, struct belt_error *err);
+/* A division takes as long as the hash. */
+static inline uint32_t belt_edge_of(uint32_t hash, uint32_t instances)
+{
+    return instances & (instances - 1) ? hash % instances : hash & (instances - 1);
+}
+
 /* Which of an outlet's edges a row goes to. Without a key each processor keeps to one
  * batcher, if there are enough on its own lane: nothing need cross. */
 static inline uint32_t belt_outlet_edge(const struct belt_chain_stage *chain,
@@ -381,7 +387,7 @@ static inline uint32_t belt_outlet_edge(const struct belt_chain_stage *chain,
     if (instances == 1)
         return 0;
     bool spread = outlet->batcher->key < 0 && outlet->batcher->partition < 0;
-    return (spread ? chain->stage.index : hash) % instances;
+    return belt_edge_of(spread ? chain->stage.index : hash, instances);
 }
 
 /* Rows of the messages in outlet->todo[w], which loses them. False: some are left,

@@ -48,16 +48,35 @@ static bool is_target(struct belt_view *view, uint32_t i, int batcher)
     return false;
 }
 
+static void begin_routing(struct belt_engine *engine)
+{
+    if (engine->routed)
+        return;
+    memset(engine->batcher, 0, sizeof engine->batcher);
+    engine->routed = true;
+}
+
 void belt_route(struct belt_view *view, uint32_t i, int batcher)
 {
-    struct belt_engine *engine = view->engine;
     if (!is_target(view, i, batcher))
         return;
-    if (!engine->routed) {
-        memset(engine->batcher, 0, sizeof engine->batcher);
-        engine->routed = true;
-    }
-    engine->batcher[i] = (uint8_t)batcher;
+    begin_routing(view->engine);
+    view->engine->batcher[i] = (uint8_t)batcher;
+}
+
+void belt_route_mask(struct belt_view *view, uint32_t w, uint64_t mask, int batcher)
+{
+    struct belt_engine *engine = view->engine;
+    uint8_t *to = engine->batcher + (size_t)w * 64;
+    bool is_one = batcher >= 0 && (uint32_t)batcher < engine->targets;
+    /* Nothing was sent anywhere yet: to the first is where all go. */
+    if (is_one && batcher == 0 && !engine->routed)
+        return;
+    begin_routing(engine);
+    for (; mask && is_one; mask &= mask - 1)
+        to[__builtin_ctzll(mask)] = (uint8_t)batcher;
+    for (; mask; mask &= mask - 1)
+        is_target(view, w * 64 + (uint32_t)__builtin_ctzll(mask), batcher);
 }
 
 void belt_route_also(struct belt_view *view, uint32_t i, int batcher)

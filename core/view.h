@@ -80,6 +80,15 @@ static inline uint32_t belt_next_live(const struct belt_view *view, uint32_t i)
     return view->end;
 }
 
+/* Those of word w of 64 messages: bit k: message 64 * w + k is to be handled. */
+static inline uint64_t belt_live_word(const struct belt_view *view, uint32_t w)
+{
+    uint32_t from = view->first > w * 64 ? view->first - w * 64 : 0;
+    uint32_t to = view->end > w * 64 ? view->end - w * 64 : 0;
+    uint64_t before_to = to >= 64 ? UINT64_MAX : (UINT64_C(1) << to) - 1;
+    return from >= 64 ? 0 : view->live[w] & before_to & (UINT64_MAX << from);
+}
+
 /* Visits the live messages in [first, end). The body may drop or fail `i`. */
 #define BELT_EACH(view, i)                                                                         \
     for (uint32_t i = belt_next_live((view), (view)->first); i < (view)->end;                      \
@@ -124,6 +133,8 @@ BELT_API void belt_drop_mask(struct belt_view *view, uint32_t w, uint64_t mask);
 /* Sends the message to the batcher of this id (belt_setup_batcher). Default: the first.
  * With an id that is none, here and below, the message fails. */
 BELT_API void belt_route(struct belt_view *view, uint32_t i, int batcher);
+/* The same for many: `mask` of word w, as for belt_drop_mask. */
+BELT_API void belt_route_mask(struct belt_view *view, uint32_t w, uint64_t mask, int batcher);
 /* Sends the message to this batcher as well: it is done when all of them are through
  * with it, and failed when any of them failed, once. Several calls add up. */
 BELT_API void belt_route_also(struct belt_view *view, uint32_t i, int batcher);

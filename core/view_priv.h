@@ -3,6 +3,8 @@
 #ifndef BELT_VIEW_PRIV_H
 #define BELT_VIEW_PRIV_H
 
+#include <string.h>
+
 #include "core/part.h"
 
 #define BELT_ROOMS 2 /* texts kept over a pause move from one to the other */
@@ -55,6 +57,25 @@ static inline uint64_t belt_range_mask(uint32_t w, uint32_t first, uint32_t end)
     uint32_t to = end > w * 64 ? end - w * 64 : 0;
     uint64_t below_to = to >= 64 ? UINT64_MAX : (UINT64_C(1) << to) - 1;
     return from >= 64 ? 0 : below_to & (UINT64_MAX << from);
+}
+
+/* Bit k: byte k of the 64 is `value`. Eight at a time: a byte that differs keeps or
+ * gets its highest bit, and the product collects the others' ones. */
+static inline uint64_t belt_equal_mask(const uint8_t bytes[64], uint8_t value)
+{
+    const uint64_t low = UINT64_C(0x7f7f7f7f7f7f7f7f);
+    uint64_t mask = 0;
+    for (uint32_t k = 0; k < 64; k += 8) {
+        uint64_t differ;
+        memcpy(&differ, bytes + k, sizeof differ);
+#if __BYTE_ORDER__ == __ORDER_BIG_ENDIAN__
+        differ = __builtin_bswap64(differ);
+#endif
+        differ ^= value * UINT64_C(0x0101010101010101);
+        uint64_t equal = ~(((differ & low) + low) | differ | low) >> 7;
+        mask |= (equal * UINT64_C(0x0102040810204080) >> 56) << k;
+    }
+    return mask;
 }
 
 /* Bytes of one lane's memory for this; carved from `memory` by belt_engine_init. */

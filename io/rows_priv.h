@@ -28,20 +28,20 @@ char *belt_put_number(char *to, const struct belt_column *column,
  * read, where a source may be writing, or written, where a frame's keys may lie. */
 static inline void belt_copy_text(char *to, const char *from, uint32_t size)
 {
-    if (size > 32) {
-        memcpy(to, from, size);
-    } else if (size >= 16) {
-        memcpy(to, from, 16);
-        memcpy(to + size - 16, from + size - 16, 16);
-    } else if (size >= 8) {
-        memcpy(to, from, 8);
-        memcpy(to + size - 8, from + size - 8, 8);
-    } else if (size >= 4) {
+    if (size >= 4 && size <= 8) {
         memcpy(to, from, 4);
         memcpy(to + size - 4, from + size - 4, 4);
-    } else {
+    } else if (size < 4) {
         for (uint32_t i = 0; i < size; i++)
             to[i] = from[i];
+    } else if (size < 16) {
+        memcpy(to, from, 8);
+        memcpy(to + size - 8, from + size - 8, 8);
+    } else if (size <= 32) {
+        memcpy(to, from, 16);
+        memcpy(to + size - 16, from + size - 16, 16);
+    } else {
+        memcpy(to, from, size);
     }
 }
 

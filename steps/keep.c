@@ -33,7 +33,7 @@ static inline uint32_t choose(void *state, struct belt_view *view, bool keep_hit
     const struct keep_conf *keep = ((struct belt_step_state *)state)->conf;
     BELT_EACH_WORD(view, w)
     {
-        uint64_t rows = belt_step_rows(view, w);
+        uint64_t rows = belt_live_word(view, w);
         uint64_t hits = rows ? belt_condition_rows(keep->condition, view, w, rows) : 0;
         uint64_t gone = keep_hits ? rows & ~hits : hits;
         if (gone)

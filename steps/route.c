@@ -167,13 +167,12 @@ static void send(const struct route_conf *route, size_t way, struct belt_view *v
         belt_drop_mask(view, w, rows);
         return;
     }
-    for (; rows; rows &= rows - 1) {
-        uint32_t i = w * 64 + (uint32_t)__builtin_ctzll(rows);
-        if (target == TARGET_FAIL)
-            fail_one(route, way, view, i);
-        else
-            belt_route(view, i, target);
+    if (target != TARGET_FAIL) {
+        belt_route_mask(view, w, rows, target);
+        return;
     }
+    for (; rows; rows &= rows - 1)
+        fail_one(route, way, view, w * 64 + (uint32_t)__builtin_ctzll(rows));
 }
 
 static uint32_t route_frame(void *state, struct belt_view *view)
@@ -181,7 +180,7 @@ static uint32_t route_frame(void *state, struct belt_view *view)
     const struct route_conf *route = ((struct belt_step_state *)state)->conf;
     BELT_EACH_WORD(view, w)
     {
-        uint64_t rows = belt_step_rows(view, w);
+        uint64_t rows = belt_live_word(view, w);
         for (size_t i = 0; i < route->count && rows; i++) {
             const struct belt_condition *condition = route->ways[i].condition;
             uint64_t hits = condition ? belt_condition_rows(condition, view, w, rows) : rows;

@@ -337,7 +337,7 @@ void BELT_HOT(belt_split_frame)(const struct belt_split *split, struct belt_spli
 {
     BELT_EACH_WORD(view, w)
     {
-        uint64_t rows = belt_step_rows(view, w);
+        uint64_t rows = belt_live_word(view, w);
         if (!rows)
             continue;
         if (split->two)

@@ -27,17 +27,6 @@ static inline int belt_step_init(void *state, void *conf, const struct belt_inst
     return 0;
 }
 
-/* The live messages of word `w` that this call is about. */
-static inline uint64_t belt_step_rows(const struct belt_view *view, uint32_t w)
-{
-    uint64_t rows = view->live[w];
-    if (view->first > w * 64)
-        rows &= UINT64_MAX << (view->first - w * 64);
-    if (view->end - w * 64 < 64)
-        rows &= (UINT64_C(1) << (view->end - w * 64)) - 1;
-    return rows;
-}
-
 /* Visits the words that hold messages of [first, end); some, when there is one. */
 #define BELT_EACH_WORD(view, w) for (uint32_t w = (view)->first / 64; w * 64 < (view)->end; w++)
 

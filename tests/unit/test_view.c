@@ -132,6 +132,43 @@ Test(view, routes_to_the_first_batcher_unless_told)
     free(f.memory);
 }
 
+Test(view, routes_many_at_once)
+{
+    struct frame f = { 0 };
+    struct belt_view *view = frame_load(&f, 130, 1);
+    belt_route_mask(view, 1, 5, 3);
+    belt_route_mask(view, 2, 2, 1);
+    belt_route_mask(view, 2, 3, 0);
+    cr_assert_eq(f.engine.batcher[64], 3);
+    cr_assert_eq(f.engine.batcher[65], 0);
+    cr_assert_eq(f.engine.batcher[66], 3);
+    cr_assert_eq(f.engine.batcher[129], 0, "the last word counts");
+    free(f.memory);
+}
+
+Test(view, fails_all_that_are_routed_to_no_batcher)
+{
+    struct frame f = { 0 };
+    struct belt_view *view = frame_load(&f, 3, 1);
+    belt_route_mask(view, 0, 5, 99);
+    cr_assert_eq(f.engine.failed[0], 5);
+    cr_assert_eq(f.engine.live[0], 2);
+    free(f.memory);
+}
+
+Test(view, finds_equal_bytes)
+{
+    uint8_t bytes[64] = { 0 };
+    for (int value = 0; value < 256; value++) {
+        uint64_t mask = 0;
+        for (int k = 0; k < 64; k++) {
+            bytes[k] = (uint8_t)(k % 3 ? value + k : value);
+            mask |= (uint64_t)(k % 3 == 0) << k;
+        }
+        cr_assert_eq(belt_equal_mask(bytes, (uint8_t)value), mask);
+    }
+}
+
 Test(view, has_messages_that_the_source_could_not_take_among_the_failed)
 {
     struct frame f = { 0 };
