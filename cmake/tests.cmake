@@ -31,6 +31,8 @@ foreach(source ${sources})
     # They pin threads: not beside one another.
     set_tests_properties(stress/${name} PROPERTIES PROCESSORS 2)
 endforeach()
+# Run by ./dev numa-guest, in machines of several nodes.
+belt_test_program(numa_check tests/numa/numa_check.c)
 if(BELT_SANITIZE STREQUAL "thread")
     return() # Criterion forks under the sanitizer's threads
 endif()

@@ -128,6 +128,12 @@ int belt_batches_set_limits(struct belt_batches *batches, uint32_t size, uint64_
     return 0;
 }
 
+void *belt_batches_arena(const struct belt_batches *batches, uint64_t *size)
+{
+    *size = batches->conf.arena_bytes;
+    return batches->conf.arena ? batches->conf.arena : (char *)batches->mem.base + AROUND;
+}
+
 int belt_batches_touch(const struct belt_batches *batches, struct belt_error *err)
 {
     int rc = batches->mem.base ? belt_mem_populate(&batches->mem) : 0;

@@ -166,6 +166,8 @@ uint32_t belt_batches_count_in_flight(const struct belt_batches *batches);
 uint64_t belt_batches_used(const struct belt_batches *batches); /* bytes of the arena, now */
 uint64_t belt_batches_peak(const struct belt_batches *batches); /* and at most so far */
 
+/* The memory that rows go to. */
+void *belt_batches_arena(const struct belt_batches *batches, uint64_t *size);
 /* Gets all pages of the arena now, for the calling thread's node. */
 int belt_batches_touch(const struct belt_batches *batches, struct belt_error *err);
 

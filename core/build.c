@@ -12,7 +12,6 @@
 #include "core/build_priv.h"
 #include "core/run_priv.h"
 #include "core/worker_priv.h"
-#include "numa/pin.h"
 
 /* Sizes by measurement (docs/decisions/001): an exchange wants 16 slots, an
  * ordered merge room for several chunks of 256 KiB, a fused edge two frames. */
@@ -24,21 +23,24 @@
 #define FUSED_FRAMES 2
 #define LINK_FRAMES 64
 #define LINK_SLABS 6 /* more slabs for a source that feeds other lanes */
-#define JOINS 4096   /* 128 K messages of two children unsettled per processor, 3 MiB */
+#define PAGE 4096
+#define JOINS 4096 /* 128 K messages of two children unsettled per processor, 3 MiB */
 
 void belt_carve_for(struct belt_engine_run *run, const struct belt_stage *stage)
 {
-    run->node = run->plan->place->lanes[stage->lane->index].node;
+    run->node = belt_lane_node(run, stage->lane);
 }
 
+/* A page is of one node: where the node changes a new one begins. */
 void *belt_carve(struct belt_engine_run *run, uint64_t size, uint64_t align)
 {
+    if (run->node != run->last_node && align < PAGE)
+        align = PAGE;
+    run->last_node = run->node;
     run->carved = (run->carved + align - 1) / align * align;
-    char *at = run->region.base ? (char *)run->region.base + run->carved : NULL;
+    uint64_t from = run->carved;
     run->carved += size;
-    if (at) /* advice: without it pages are those of the lane that touches them first */
-        belt_bind_memory(run->plan->topology, at, size, run->node);
-    return at;
+    return run->region.base ? belt_homes_add(run, from, run->carved) : NULL;
 }
 
 /* Lanes and workers have their roles from us, who also know when one died; what
@@ -531,6 +533,7 @@ int belt_run_new(struct belt_engine_run **out, const struct belt_spec *spec,
     if (rc == 0 && !make_stages(run))
         rc = belt_error_set(err, -ENOMEM, "run: out of memory");
     if (rc == 0) {
+        run->last_node = -1;
         lay_out(run);
         uint64_t size = run->carved;
         rc = belt_mem_map(&run->region, size, run->zygote ? BELT_MEM_SHARED : BELT_MEM_PRIVATE);
@@ -541,6 +544,7 @@ int belt_run_new(struct belt_engine_run **out, const struct belt_spec *spec,
     }
     if (rc == 0) {
         run->carved = 0;
+        run->last_node = -1;
         lay_out(run);
         rc = belt_lanes_fill(run, err);
     }

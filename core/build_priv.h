@@ -22,6 +22,11 @@ static inline struct belt_lane *belt_other_lane(const struct belt_stage *from,
 /* Results and what both sides tell each other; after the edges to the processor. */
 void belt_worker_carve(struct belt_engine_run *run, struct belt_chain_stage *chain, uint32_t room);
 
+/* ---- homes.c ------------------------------------------------------------------- */
+
+/* These bytes of the region, now run->node's; where they begin. */
+void *belt_homes_add(struct belt_engine_run *run, uint64_t from, uint64_t to);
+
 /* ---- link_build.c --------------------------------------------------------------- */
 
 /* The structs for the links of every processor instance. False: out of memory. */

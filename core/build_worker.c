@@ -6,14 +6,6 @@
  * M messages/s). Pages of their rooms are touched by new texts only. */
 #define RESULT_SLOTS 16
 
-/* Where every CPU has a lane, each worker stays on that of its own lane, which sleeps
- * while it works; the kernel would now and then leave two workers on one CPU. */
-static int cpu_of(const struct belt_engine_run *run, const struct belt_chain_stage *chain)
-{
-    uint32_t cpus = belt_cpus_count(belt_topology_allowed(run->plan->topology));
-    return run->lanes_used >= cpus ? chain->stage.lane->cpu : -1;
-}
-
 /* Who writes the worker's input is woken by it, and for many frames at once. */
 static void wire_worker(struct belt_chain_stage *chain)
 {
@@ -57,6 +49,8 @@ void belt_worker_carve(struct belt_engine_run *run, struct belt_chain_stage *cha
                                             .results_size = results.size,
                                             .room_size = room,
                                             .slots = worker->slots,
-                                            .cpu = cpu_of(run, chain) };
+                                            /* Its lane sleeps while it works; left to the kernel,
+                                             * two workers are on one CPU now and then. */
+                                            .cpu = chain->stage.lane->cpu };
     worker->wake_fd = chain->stage.lane->fd;
 }

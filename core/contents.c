@@ -3,6 +3,7 @@
 
 #include "core/aggregate_priv.h"
 #include "core/run_priv.h"
+#include "numa/pin.h"
 
 #define MOST_IN_FLIGHT 16
 #define MOST_KEYS 16384
@@ -24,7 +25,13 @@ static int make_batches(struct belt_engine_run *run, struct belt_batcher_stage *
         .in_turn = b->spec->retry.attempts > 1 || b->spec->partition >= 0,
     };
     run->memory += belt_batches_footprint(&conf);
-    return belt_batches_new(&b->batches, &conf, err);
+    int rc = belt_batches_new(&b->batches, &conf, err);
+    if (rc == 0) {
+        uint64_t size;
+        void *arena = belt_batches_arena(b->batches, &size);
+        belt_bind_memory(run->plan->topology, arena, size, belt_lane_node(run, b->stage.lane));
+    }
+    return rc;
 }
 
 static int make_tables(struct belt_engine_run *run, int o, struct belt_error *err)

@@ -145,6 +145,7 @@ void belt_run_free(struct belt_engine_run *run)
     free(run->lanes);
     free(run->hists);
     belt_mem_unmap(&run->region);
+    free(run->extents);
     pthread_mutex_destroy(&run->lock);
     pthread_cond_destroy(&run->changed);
     free(run);

@@ -153,14 +153,22 @@ struct belt_batcher_stage {
     struct belt_error sink_error; /* of a batch that fails the run */
 };
 
+/* Bytes of the region whose pages are to come from one node; -1: from any. */
+struct belt_extent {
+    uint64_t from, to;
+    int node;
+};
+
 struct belt_engine_run {
     const struct belt_spec *spec;
     const struct belt_plan *plan;
-    struct belt_zygote *zygote; /* isolation: process; the pipeline's */
-    struct belt_mem region;     /* all edges, arenas, ledgers, columns */
-    uint64_t carved;            /* bytes given out of it so far (build.c) */
-    int node;                   /* that what is carved next comes from, -1: any */
-    uint64_t memory;            /* bytes in all: region and open batches; tables of groups apart */
+    struct belt_zygote *zygote;  /* isolation: process; the pipeline's */
+    struct belt_mem region;      /* all edges, arenas, ledgers, columns */
+    uint64_t carved;             /* bytes given out of it so far (build.c) */
+    int node, last_node;         /* that what is carved next, was carved last is of; -1: any */
+    struct belt_extent *extents; /* [extents_used]: whose the region is, in its order */
+    uint32_t extents_used, extents_room;
+    uint64_t memory; /* bytes in all: region and open batches; tables of groups apart */
     struct belt_source_stage *sources;
     struct belt_chain_stage *chains;
     struct belt_batcher_stage *batchers[BELT_BATCHERS]; /* [batcher] -> [instances] */
@@ -274,6 +282,12 @@ static inline const struct belt_source_spec *belt_run_source(const struct belt_e
                                                              uint64_t word)
 {
     return run->sources[BELT_RUN_SOURCE(word)].spec;
+}
+
+/* Where the memory of a lane's stages is to come from; -1: anywhere. */
+static inline int belt_lane_node(const struct belt_engine_run *run, const struct belt_lane *lane)
+{
+    return run->plan->place->lanes[lane->index].memory;
 }
 
 /* Somebody waits for tickets or joins (or no longer): batches that wait for more

@@ -61,6 +61,6 @@ int belt_bind_memory(const struct belt_topology *topology, void *memory, size_t 
     nodes[(size_t)node / word_bits] = 1ul << ((size_t)node % word_bits);
     /* Preferred, not bound: a full node must not end in the out-of-memory killer. */
     long rc = syscall(SYS_mbind, first, begin + size - first, MPOL_PREFERRED, nodes,
-                      (unsigned long)BELT_CPUS, 0u);
+                      (unsigned long)BELT_CPUS, MPOL_MF_MOVE);
     return rc < 0 ? -errno : 0;
 }
