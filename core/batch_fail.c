@@ -72,6 +72,10 @@ void belt_batch_fail(struct belt_batch *batch, uint32_t i, const char *reason)
     struct belt_open_batch *open = belt_open_batch_of(batch);
     if (i >= batch->count || open->failed_count == batch->count)
         return;
+    if (open->tell) {
+        open->tell(open, i, reason);
+        return;
+    }
     if (!make_marks(open)) {
         belt_batch_fail_rest(open, reason);
         return;
@@ -147,6 +151,12 @@ struct belt_run belt_batch_take_ticket(struct belt_open_batch *open)
             return (struct belt_run){ run->word, bit };
     }
     return (struct belt_run){ 0, 0 };
+}
+
+void belt_batch_once_more(struct belt_open_batch *open)
+{
+    belt_batch_forget_reasons(open);
+    open->batch.attempt++;
 }
 
 /* ---- where it goes ---------------------------------------------------------- */

@@ -58,6 +58,9 @@ struct belt_open_batch {
     void *owner;
     uint32_t moved;        /* FAILED: rows that are on in `failed` */
     uint32_t failed_count; /* messages that belt_batch_fail() has named */
+    bool final;            /* it fails for good, whatever attempts are left */
+    /* In a worker: belt_batch_fail() tells the batcher's lane. NULL: it is there. */
+    void (*tell)(struct belt_open_batch *open, uint32_t i, const char *reason);
     /* -------- core/batch*.c only -------- */
     struct belt_open_batch *next, *prev; /* of the list for its state */
     struct belt_span *spans;
@@ -143,6 +146,9 @@ void belt_batches_give_back(struct belt_batches *batches, struct belt_open_batch
 /* All messages fail that have no reason yet. */
 void belt_batch_fail_rest(struct belt_open_batch *open, const char *reason);
 typedef void belt_settle_fn(void *ctx, uint64_t word, uint64_t mask);
+/* In flight: the sink's worker died and the next one gets it, as another attempt;
+ * reasons are forgotten. */
+void belt_batch_once_more(struct belt_open_batch *open);
 /* What did not fail is given to `settle` and leaves the batch. */
 void belt_batch_keep_failed(struct belt_open_batch *open, belt_settle_fn *settle, void *ctx);
 /* From in flight: to be handed out again by belt_batches_retry() at `due`; reasons are

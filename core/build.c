@@ -11,7 +11,7 @@
 #include "core/aggregate_priv.h"
 #include "core/build_priv.h"
 #include "core/run_priv.h"
-#include "core/worker_priv.h"
+#include "core/sink_worker_priv.h"
 
 /* Sizes by measurement (docs/decisions/001): an exchange wants 16 slots, an
  * ordered merge room for several chunks of 256 KiB, a fused edge two frames. */
@@ -356,9 +356,13 @@ static void lay_out(struct belt_engine_run *run)
     for (uint32_t c = 0; c < run->chains_used; c++)
         if (run->chains[c].worker)
             belt_worker_carve(run, &run->chains[c], room_of(run, &run->chains[c]));
-    for (int o = 0; o < run->batchers_used; o++)
+    for (int o = 0; o < run->batchers_used; o++) {
         for (uint32_t c = 0; c < run->chains_used; c++)
             link_outlets(run, &run->chains[c], &run->spec->batchers[o]);
+        for (uint32_t i = 0; i < run->spec->batchers[o].instances; i++)
+            if (run->batchers[o][i].worker)
+                belt_sink_worker_carve(run, &run->batchers[o][i]);
+    }
     link_all_refused(run);
 }
 
@@ -472,6 +476,8 @@ static bool make_batcher(struct belt_engine_run *run, int o, uint32_t index)
                                     .context = &run->context };
     place_stage(run, &b->stage, &belt_batcher_kind, run->plan->first_batcher + (uint32_t)o,
                 spec->path, index);
+    if (run->zygote && spec->isolation == BELT_ISOLATION_PROCESS)
+        b->worker = need(belt_sink_worker_new(b), &ok);
     return ok;
 }
 

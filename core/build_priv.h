@@ -21,6 +21,8 @@ static inline struct belt_lane *belt_other_lane(const struct belt_stage *from,
 
 /* Results and what both sides tell each other; after the edges to the processor. */
 void belt_worker_carve(struct belt_engine_run *run, struct belt_chain_stage *chain, uint32_t room);
+/* Jobs, replies and the batches' arena. */
+void belt_sink_worker_carve(struct belt_engine_run *run, struct belt_batcher_stage *b);
 
 /* ---- homes.c ------------------------------------------------------------------- */
 

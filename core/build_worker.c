@@ -1,10 +1,11 @@
-/* Memory that a processor instance shares with its worker. */
+/* Memory that an instance of a processor or a batcher shares with its worker. */
 #include "core/build_priv.h"
-#include "core/worker_priv.h"
+#include "core/sink_worker_priv.h"
 
 /* The lane is woken for half of them at once (broadway/a on 2 CPUs, 16: 257, 32: 281
  * M messages/s). Pages of their rooms are touched by new texts only. */
 #define RESULT_SLOTS 16
+#define REPLY_SLOTS 32
 
 /* Who writes the worker's input is woken by it, and for many frames at once. */
 static void wire_worker(struct belt_chain_stage *chain)
@@ -53,4 +54,32 @@ void belt_worker_carve(struct belt_engine_run *run, struct belt_chain_stage *cha
                                              * two workers are on one CPU now and then. */
                                             .cpu = chain->stage.lane->cpu };
     worker->wake_fd = chain->stage.lane->fd;
+}
+
+void belt_sink_worker_carve(struct belt_engine_run *run, struct belt_batcher_stage *b)
+{
+    struct belt_worker *worker = &b->worker->worker;
+    struct belt_ring_conf conf = { .kind = BELT_SPSC,
+                                   .items = REPLY_SLOTS,
+                                   .item_size = sizeof(struct belt_sink_reply) };
+    belt_carve_for(run, &b->stage);
+    struct belt_mem replies = belt_carve_ring(run, conf);
+    worker->block = belt_carve(run, sizeof *worker->block, 4096);
+    b->worker->jobs = belt_carve(run, sizeof *b->worker->jobs, 4096);
+    char *arena = belt_carve(run, b->spec->memory + 2 * 4096, 4096); /* BELT_PAD around it */
+    if (!replies.base)
+        return;
+    b->arena = arena + 4096;
+    belt_rx_open(&worker->results, replies);
+    worker->slots = worker->results.ring->slots;
+    worker->map = (struct belt_worker_map){ .index = b->stage.index,
+                                            .count = b->spec->instances,
+                                            .sink = 1 + (uint32_t)(b->spec - run->spec->batchers),
+                                            .block = offset_in(run, worker->block),
+                                            .intake = offset_in(run, b->worker->jobs),
+                                            .results = offset_in(run, replies.base),
+                                            .results_size = replies.size,
+                                            .slots = worker->slots,
+                                            .cpu = -1 };
+    worker->wake_fd = b->stage.lane->fd;
 }

@@ -16,6 +16,7 @@ static int make_batches(struct belt_engine_run *run, struct belt_batcher_stage *
         .bytes = b->spec->bytes,
         .timeout_ns = b->spec->timeout,
         .arena_bytes = b->spec->memory,
+        .arena = b->arena,
         .max_keys = b->spec->key >= 0 ? MOST_KEYS : 1,
         .max_batches_in_flight = MOST_IN_FLIGHT,
         .owner = b,

@@ -233,7 +233,8 @@ struct belt_source {
 struct belt_sink {
     struct belt_part part;
     /* 0: taken, may be settled; BELT_PENDING; negative errno: the batch fails, its
-     * reason is err->text. */
+     * reason is err->text. In a worker (isolation: process), where only sinks without
+     * poll() run, a batch may come again when a worker died over it: batch->attempt. */
     int (*batch)(void *state, struct belt_batch *batch, struct belt_error *err);
     /* Looks for completions; how many batches it ended. NULL: never pending. */
     int (*poll)(void *state);

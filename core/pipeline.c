@@ -116,10 +116,10 @@ static int make_run(struct belt_pipeline *p, bool caller, struct belt_error *err
 {
     int rc = prepare(p, caller, err);
     /* Before files, rings and threads: workers are to inherit none of them. */
-    if (rc == 0 && p->spec->workers && !caller)
+    if (rc == 0 && (p->spec->workers || p->spec->sink_workers) && !caller)
         rc = belt_zygote_new(&p->zygote, p->spec, err);
     if (rc == 0)
-        rc = belt_run_open(p->spec, err);
+        rc = belt_run_open(p->spec, p->zygote != NULL, err);
     if (rc == 0)
         rc = belt_run_new(&p->run, p->spec, p->plan, p->zygote, err);
     if (rc == 0)

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "core/hash_priv.h"
+#include "core/sink_worker_priv.h"
 #include "core/telemetry_priv.h"
 
 /* ---- settling --------------------------------------------------------------- */
@@ -63,6 +64,14 @@ static void tell_reasons(struct belt_batcher_stage *b, const struct belt_open_ba
         }
 }
 
+void belt_refused_gone(struct belt_batcher_stage *b, struct belt_open_batch *open)
+{
+    if (b->sends_refused && !b->sink_error.code)
+        belt_batches_give_up(b->batches, open);
+    else
+        settle_batch(b, open, true);
+}
+
 static void give_up(struct belt_batcher_stage *b, struct belt_open_batch *open, int code)
 {
     struct belt_batch *batch = &open->batch;
@@ -73,12 +82,13 @@ static void give_up(struct belt_batcher_stage *b, struct belt_open_batch *open, 
         belt_run_count_failed(b->stage.run, batch->count);
     if (!b->failures++)
         snprintf(b->failure.reason, sizeof b->failure.reason, "%s", reason);
+    if (b->sink->failed && b->worker) {
+        belt_sink_worker_give(b->worker, BELT_CALL_FAILED, open, code);
+        return;
+    }
     if (b->sink->failed)
         b->sink->failed(b->state, batch, code, reason);
-    if (b->sends_refused && !b->sink_error.code)
-        belt_batches_give_up(b->batches, open);
-    else
-        settle_batch(b, open, true);
+    belt_refused_gone(b, open);
 }
 
 static void refused(struct belt_batcher_stage *b, struct belt_open_batch *open, int code)
@@ -89,7 +99,8 @@ static void refused(struct belt_batcher_stage *b, struct belt_open_batch *open, 
     if (code == -EPIPE || b->failed)
         belt_error_set(&b->sink_error, code ? code : -EIO, "%s: %s", b->spec->path,
                        belt_batch_reason(&open->batch, 0));
-    if (!b->sink_error.code && open->batch.attempt < b->spec->retry.attempts)
+    bool again = open->batch.attempt < b->spec->retry.attempts && !open->final;
+    if (again && !b->sink_error.code)
         try_again(b, open);
     else
         give_up(b, open, code);

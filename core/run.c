@@ -9,7 +9,7 @@
 
 /* ---- parts: opened once, sources first -------------------------------------- */
 
-static int open_use(struct belt_use *use, struct belt_error *err)
+int belt_use_open(struct belt_use *use, struct belt_error *err)
 {
     int rc = use->part->open ? use->part->open(use->conf, err) : 0;
     if (rc < 0)
@@ -22,21 +22,27 @@ int belt_steps_open(struct belt_spec *spec, const struct belt_processor_spec *pr
 {
     int rc = 0;
     for (int s = 0; rc == 0 && s < processor->steps_used; s++)
-        rc = open_use(&spec->steps[processor->first_step + s], err);
+        rc = belt_use_open(&spec->steps[processor->first_step + s], err);
     return rc;
 }
 
-int belt_run_open(struct belt_spec *spec, struct belt_error *err)
+/* In a worker: what a part opens belongs to those who use it. */
+static bool is_apart(int isolation, bool workers)
+{
+    return workers && isolation == BELT_ISOLATION_PROCESS;
+}
+
+int belt_run_open(struct belt_spec *spec, bool workers, struct belt_error *err)
 {
     int rc = 0;
     for (int s = 0; rc == 0 && s < spec->sources_used; s++)
-        rc = open_use(&spec->sources[s].use, err);
-    /* In a worker otherwise: what a step opens belongs to those who use it. */
+        rc = belt_use_open(&spec->sources[s].use, err);
     for (int p = 0; rc == 0 && p < spec->processors_used; p++)
-        if (spec->processors[p].isolation == BELT_ISOLATION_THREAD)
+        if (!is_apart(spec->processors[p].isolation, workers))
             rc = belt_steps_open(spec, &spec->processors[p], err);
     for (int i = 0; rc == 0 && i < belt_spec_outlets(spec); i++)
-        rc = open_use(&spec->batchers[i].sink, err);
+        if (!is_apart(spec->batchers[i].isolation, workers))
+            rc = belt_use_open(&spec->batchers[i].sink, err);
     return rc;
 }
 
@@ -116,6 +122,7 @@ static void free_batcher(struct belt_batcher_stage *b)
 {
     belt_batches_free(b->batches);
     belt_agg_free(b->total);
+    free(b->worker);
     free(b->ins);
     free(b->state);
 }

@@ -27,6 +27,7 @@ struct belt_agg;
 struct belt_plan;
 struct belt_zygote;
 struct belt_worker;
+struct belt_sink_worker;
 
 struct belt_source_stage {
     struct belt_stage stage; /* its index counts over all sources */
@@ -138,16 +139,18 @@ struct belt_batcher_stage {
     uint32_t ins_used, turn;
     uint64_t chunk; /* whose rows are next, when ordered */
     struct belt_batches *batches;
-    bool failed;                 /* settles as failed */
-    bool finished;               /* the sink's finish() was called */
-    uint64_t now;                /* of this turn */
-    struct belt_row_out refused; /* to `failed`: the rows of batches that failed for good */
-    bool sends_refused;          /* there is such an edge */
-    uint64_t sample_due;         /* when a batch is timed next */
-    uint64_t failures;           /* batches that the sink refused */
-    struct belt_failure failure; /* the first of them */
-    struct belt_agg *total;      /* aggregate: the merged table */
-    uint64_t epoch;              /* last emitted */
+    char *arena;                     /* of the batches, when they are shared with: */
+    struct belt_sink_worker *worker; /* isolation: process */
+    bool failed;                     /* settles as failed */
+    bool finished;                   /* the sink's finish() was called */
+    uint64_t now;                    /* of this turn */
+    struct belt_row_out refused;     /* to `failed`: the rows of batches that failed for good */
+    bool sends_refused;              /* there is such an edge */
+    uint64_t sample_due;             /* when a batch is timed next */
+    uint64_t failures;               /* batches that the sink refused */
+    struct belt_failure failure;     /* the first of them */
+    struct belt_agg *total;          /* aggregate: the merged table */
+    uint64_t epoch;                  /* last emitted */
     bool emitting, sorted;
     uint64_t emit_at;             /* next group */
     struct belt_error sink_error; /* of a batch that fails the run */
@@ -233,8 +236,9 @@ static inline uint32_t belt_plan_source(const struct belt_plan *plan, uint32_t s
 int belt_lanes_new(struct belt_engine_run *run, struct belt_error *err);
 int belt_lanes_fill(struct belt_engine_run *run, struct belt_error *err);
 /* Everything made and wired, nothing opened or started (build.c). */
-/* open() of every part, sources first. */
-int belt_run_open(struct belt_spec *spec, struct belt_error *err);
+/* open() of every part, sources first, but (`workers`) those that run in workers. */
+int belt_run_open(struct belt_spec *spec, bool workers, struct belt_error *err);
+int belt_use_open(struct belt_use *use, struct belt_error *err);
 int belt_steps_open(struct belt_spec *spec, const struct belt_processor_spec *processor,
                     struct belt_error *err);
 int belt_run_new(struct belt_engine_run **out, const struct belt_spec *spec,
@@ -246,11 +250,6 @@ int belt_run_fill(struct belt_engine_run *run, struct belt_error *err);
  * nothing runs meanwhile. All or none. */
 int belt_run_set_batches(struct belt_engine_run *run, int batcher, uint32_t size, uint64_t bytes,
                          uint64_t timeout_ns, struct belt_error *err);
-/* Batchers of the run: the user's and `failed`. */
-static inline int belt_spec_outlets(const struct belt_spec *spec)
-{
-    return spec->batchers_used + (spec->failed >= 0);
-}
 /* Remembers the first error and makes every lane leave. Any thread. */
 void belt_run_fail(struct belt_engine_run *run, const struct belt_error *err);
 /* The same for an error that has to do with a message; NULL: with none. */
@@ -443,6 +442,8 @@ void belt_batcher_add(struct belt_batcher_stage *b, const char *row, uint32_t si
 
 /* ---- refused.c: what becomes of batches that their sink did not take ----------- */
 
+/* The sink has heard that this batch failed for good: its rows go to `failed`. */
+void belt_refused_gone(struct belt_batcher_stage *b, struct belt_open_batch *open);
 /* Moves rows of failed batches on to `failed`. True when any moved. */
 bool belt_refused_move(struct belt_batcher_stage *b);
 

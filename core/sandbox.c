@@ -296,7 +296,8 @@ static int give_up_streams(struct belt_error *err)
 
 /* ---- all of it -------------------------------------------------------------------- */
 
-int belt_sandbox_check(const struct belt_worker_conf *conf, struct belt_error *err)
+int belt_sandbox_check(const struct belt_worker_conf *conf, const char *whose,
+                       struct belt_error *err)
 {
     const uint32_t action = SECCOMP_RET_ERRNO;
     if (conf->sandbox == BELT_SANDBOX_NONE)
@@ -309,9 +310,9 @@ int belt_sandbox_check(const struct belt_worker_conf *conf, struct belt_error *e
     if (!lacks)
         return 0;
     return belt_error_config(err,
-                             "'sandbox' of processor: strict needs %s, which this kernel does not "
+                             "'sandbox' of %s: strict needs %s, which this kernel does not "
                              "offer; sandbox: none runs without",
-                             lacks);
+                             whose, lacks);
 }
 
 int belt_sandbox_begin(const struct belt_worker_conf *conf, struct belt_error *err)

@@ -9,8 +9,10 @@
 
 #include "core/spec_priv.h"
 
-/* Whether this kernel can do what is asked for; before anything is opened. */
-int belt_sandbox_check(const struct belt_worker_conf *conf, struct belt_error *err);
+/* Whether this kernel can do what is asked for by `whose` settings; before anything is
+ * opened. */
+int belt_sandbox_check(const struct belt_worker_conf *conf, const char *whose,
+                       struct belt_error *err);
 /* In the worker, before open() and init(): memory is bounded; strict: no io_uring,
  * no new program, no new process, nothing of the engine's stdin and stdout. */
 int belt_sandbox_begin(const struct belt_worker_conf *conf, struct belt_error *err);

@@ -6,7 +6,7 @@
 #include "core/aggregate_priv.h"
 #include "core/overflow_priv.h"
 #include "core/settings_priv.h"
-#include "core/spec_priv.h"
+#include "core/worker_settings_priv.h"
 
 #define MEMORY_LEAST (1 << 20)
 
@@ -14,10 +14,10 @@ struct batcher_conf {
     const char *key, *partition_by;
     int64_t size, concurrency, attempts;
     uint64_t bytes, timeout, memory, backoff, backoff_max;
-    int order;
+    int order, isolation;
     bool blocking;
     struct belt_hold_conf hold;
-    const struct belt_node *sink, *aggregate;
+    const struct belt_node *sink, *aggregate, *worker;
 };
 
 #define AT(field) offsetof(struct batcher_conf, field)
@@ -41,6 +41,11 @@ static const struct belt_setting batcher_settings[] = {
       "input|any", 0, 0 },
     { "blocking", BELT_SET_BOOL, AT(blocking), "false", "the sink may wait: a lane of its own",
       NULL, 0, 0 },
+    { "isolation", BELT_SET_CHOICE, AT(isolation), "thread",
+      "process: the sink runs in a worker whose death costs no batch", "thread|process", 0, 0 },
+    { "worker", BELT_SET_TREE, AT(worker), "",
+      "of isolation: process: { timeout: TIME, max_restarts: N, sandbox: strict, ... }", NULL, 0,
+      0 },
     { "hold", BELT_SET_SIZE, AT(hold.hold), "0B",
       "rows that may wait for an instance that is behind, while others go on", NULL, 0, 0 },
     { "when_full", BELT_SET_CHOICE, AT(hold.when_full), "wait",
@@ -302,6 +307,8 @@ static int add_batcher(struct belt_builder *b, struct belt_batcher_spec *batcher
     if (rc == 0)
         rc = belt_use_prepare(b, &batcher->sink, batcher->columns, &batcher->columns_used, false,
                               err);
+    if (rc == 0)
+        rc = belt_spec_add_sink_worker(b, batcher, conf.isolation, conf.worker, err);
     if (rc == 0 && batcher->sink.limit && batcher->instances > batcher->sink.limit)
         rc = belt_node_error(err, batcher->sink.node, "%s: at most %u instance%s can write there",
                              batcher->path, batcher->sink.limit,

@@ -58,6 +58,19 @@ struct belt_retry_conf {
     uint64_t backoff, backoff_max;
 };
 
+enum belt_isolation { BELT_ISOLATION_THREAD, BELT_ISOLATION_PROCESS };
+enum belt_sandbox { BELT_SANDBOX_NONE, BELT_SANDBOX_STRICT };
+
+/* isolation: process. Times in ns. */
+struct belt_worker_conf {
+    int64_t max_attempts;              /* of a message, or a batch, under which a worker died */
+    int64_t max_restarts, max_seconds; /* of one worker, or the run fails */
+    uint64_t restart_backoff, restart_backoff_max; /* after starts that got nowhere */
+    uint64_t timeout, start_timeout;               /* of a callback; of open and init; 0: none */
+    uint64_t memory;                               /* bytes a worker may add; 0: any */
+    int sandbox;                                   /* enum belt_sandbox */
+};
+
 struct belt_batcher_spec {
     char name[64];
     char path[96];
@@ -79,26 +92,15 @@ struct belt_batcher_spec {
     const char *spill_path;
     uint64_t spill_size; /* for each instance, bytes */
     bool blocking;
-    struct belt_retry_conf retry; /* of batches that the sink refuses */
+    int isolation;                   /* enum belt_isolation, of the sink's callbacks */
+    struct belt_worker_conf workers; /* max_attempts: of a batch */
+    struct belt_retry_conf retry;    /* of batches that the sink refuses */
     char header[BELT_HEADER];
     size_t header_size;
 };
 
 /* What happens to a row when the edge to its batcher, and what may be held, is full. */
 enum belt_when_full { BELT_FULL_WAIT, BELT_FULL_SPILL, BELT_FULL_FAIL };
-
-enum belt_isolation { BELT_ISOLATION_THREAD, BELT_ISOLATION_PROCESS };
-enum belt_sandbox { BELT_SANDBOX_NONE, BELT_SANDBOX_STRICT };
-
-/* isolation: process. Times in ns. */
-struct belt_worker_conf {
-    int64_t max_attempts;                          /* of a message under which a worker died */
-    int64_t max_restarts, max_seconds;             /* of one worker, or the run fails */
-    uint64_t restart_backoff, restart_backoff_max; /* after starts that got nowhere */
-    uint64_t timeout, start_timeout;               /* of a callback; of open and init; 0: none */
-    uint64_t memory;                               /* bytes a worker may add; 0: any */
-    int sandbox;                                   /* enum belt_sandbox */
-};
 
 /* How messages find the instance of a processor. */
 enum belt_dispatch {
@@ -147,7 +149,7 @@ struct belt_spec {
     uint64_t retry_memory;                         /* of each processor instance, bytes */
     int retry_ordered;                             /* column, -1: none */
     uint8_t column_step[BELT_COLUMNS];             /* 1 + the step that adds it; 0: none */
-    bool workers;                                  /* some processor has them */
+    bool workers, sink_workers;                    /* some processor has them; some batcher */
     bool transforms;                               /* some source has steps of its own */
     bool keeps_order;                              /* of the input, to behind the processors */
     uint32_t visible;                              /* columns that all messages for batchers have */
@@ -181,6 +183,12 @@ static inline bool belt_spec_is_failed(const struct belt_spec *spec,
                                        const struct belt_batcher_spec *batcher)
 {
     return spec->failed >= 0 && batcher == &spec->batchers[spec->failed];
+}
+
+/* Batchers of the run: the user's and `failed`. */
+static inline int belt_spec_outlets(const struct belt_spec *spec)
+{
+    return spec->batchers_used + (spec->failed >= 0);
 }
 
 /* Both own everything they point to but the tree and the parts. */

@@ -5,7 +5,7 @@
 #include <string.h>
 
 #include "core/settings_priv.h"
-#include "core/spec_priv.h"
+#include "core/worker_settings_priv.h"
 
 struct processor_conf {
     int64_t concurrency;
@@ -31,26 +31,10 @@ static const struct belt_setting processor_settings[] = {
       "a field: messages that are equal there go to one instance, in order", NULL, 0, 0 },
     { "isolation", BELT_SET_CHOICE, AT(isolation), "thread",
       "process: the steps run in workers whose death costs no message", "thread|process", 0, 0 },
-    { "max_attempts", BELT_SET_INT, WORKERS(max_attempts), "2",
-      "how often a message may be tried when workers die under it", NULL, 1, 100 },
-    { "timeout", BELT_SET_TIME, WORKERS(timeout), "0s",
-      "a worker that is in one callback for longer is killed; 0s: never", NULL, 0, 0 },
-    { "start_timeout", BELT_SET_TIME, WORKERS(start_timeout), "0s",
-      "the same while steps open and init; 0s: never", NULL, 0, 0 },
-    { "max_restarts", BELT_SET_INT, WORKERS(max_restarts), "1000",
-      "the run fails when one worker dies more often than this within max_seconds", NULL, 0,
-      100000 },
-    { "max_seconds", BELT_SET_INT, WORKERS(max_seconds), "60", "the window of max_restarts", NULL,
-      1, 86400 },
-    { "restart_backoff", BELT_SET_TIME, WORKERS(restart_backoff), "1ms",
-      "wait before a restart when the last worker got nowhere; doubled each time", NULL, 0, 0 },
-    { "restart_backoff_max", BELT_SET_TIME, WORKERS(restart_backoff_max), "1s",
-      "the longest such wait; a worker that lived longer begins anew", NULL, 0, 0 },
-    { "sandbox", BELT_SET_CHOICE, WORKERS(sandbox), "none",
-      "strict: callbacks reach no file, socket or process that init did not open", "none|strict", 0,
-      0 },
-    { "memory", BELT_SET_SIZE, WORKERS(memory), "0B",
-      "bytes that a worker's steps may allocate; 0B: any", NULL, 0, 0 },
+#define BELT_WORKER_SETTING(field, type, fallback, help, choices, min, max)                        \
+    { #field, type, WORKERS(field), fallback, help, choices, min, max },
+#include "core/worker_settings.def"
+#undef BELT_WORKER_SETTING
     { "blocking", BELT_SET_BOOL, AT(blocking), "false",
       "the steps may wait: they get lanes of their own", NULL, 0, 0 },
     { "steps", BELT_SET_TREE, AT(steps), "", "the chain: a list of steps", NULL, 0, 0 },
@@ -91,11 +75,7 @@ static int check_isolation(const struct written *w, struct belt_error *err)
                                    "'%s' of %s holds for workers only: add isolation: "
                                    "process",
                                    needs[i].name, w->path);
-    if (conf->restart_backoff <= conf->restart_backoff_max)
-        return 0;
-    const struct belt_node *at = belt_node_get(w->node, "restart_backoff");
-    return belt_node_error(err, at ? at : belt_node_get(w->node, "restart_backoff_max"),
-                           "'restart_backoff' of %s is longer than restart_backoff_max", w->path);
+    return belt_worker_conf_check(conf, w->node, w->path, err);
 }
 
 static int check_dispatch(struct written *w, struct belt_error *err)

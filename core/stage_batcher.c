@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "core/aggregate_priv.h"
+#include "core/sink_worker_priv.h"
 #include "core/telemetry_priv.h"
 
 static struct belt_batcher_stage *batcher_of(struct belt_stage *stage)
@@ -10,38 +11,55 @@ static struct belt_batcher_stage *batcher_of(struct belt_stage *stage)
     return (struct belt_batcher_stage *)(void *)stage;
 }
 
+/* Beside a worker the sink runs here, too, if it has a rule of its own for cutting. */
+static bool has_state(const struct belt_batcher_stage *b)
+{
+    return !b->worker || b->sink->cut;
+}
+
 static int batcher_init(struct belt_stage *stage, struct belt_error *err)
 {
     struct belt_batcher_stage *b = batcher_of(stage);
     const struct belt_use *use = &b->spec->sink;
     int rc = stage->run->spec->placement.touch ? belt_batches_touch(b->batches, err) : 0;
-    if (rc < 0 || !use->part->init)
+    if (rc == 0 && has_state(b) && use->part->init)
+        rc = use->part->init(b->state, use->conf, &b->in, err);
+    if (rc < 0 || !b->worker)
         return rc;
-    return use->part->init(b->state, use->conf, &b->in, err);
+    rc = belt_sink_worker_start(b->worker, err);
+    if (rc < 0 && has_state(b) && use->part->fini)
+        use->part->fini(b->state, use->conf);
+    return rc;
 }
 
 static void batcher_fini(struct belt_stage *stage)
 {
     struct belt_batcher_stage *b = batcher_of(stage);
-    if (!stage->ended) {
+    if (b->worker)
+        belt_worker_stop(&b->worker->worker, &stage->run->aborting);
+    else if (!stage->ended) {
         struct belt_error ignored; /* the run has failed or was cut off: that is reported */
         if (b->sink->finish && !b->finished)
             b->sink->finish(b->state, false, &ignored);
     }
-    if (b->spec->sink.part->fini)
+    if (has_state(b) && b->spec->sink.part->fini)
         b->spec->sink.part->fini(b->state, b->spec->sink.conf);
 }
 
 static int batcher_fd(struct belt_stage *stage)
 {
     struct belt_batcher_stage *b = batcher_of(stage);
+    if (b->worker)
+        return b->worker->worker.ending ? -1 : b->worker->worker.pidfd;
     return b->sink->fd ? b->sink->fd(b->state) : -1;
 }
 
 static uint64_t batcher_deadline(const struct belt_stage *stage)
 {
     const struct belt_batcher_stage *b = (const struct belt_batcher_stage *)(const void *)stage;
-    return belt_batches_next_deadline(b->batches);
+    uint64_t first = belt_batches_next_deadline(b->batches);
+    uint64_t look = b->worker ? belt_worker_deadline(&b->worker->worker) : UINT64_MAX;
+    return look < first ? look : first;
 }
 
 /* ---- batches ---------------------------------------------------------------- */
@@ -88,6 +106,10 @@ static bool hand_over(struct belt_batcher_stage *b, struct belt_open_batch *open
         time_batch(b, open);
     if (belt_wants(&b->stage, BELT_WANT_BATCHES))
         belt_tell_batch(b, open);
+    if (b->worker) {
+        belt_sink_worker_give(b->worker, BELT_CALL_BATCH, open, 0);
+        return true;
+    }
     int rc = b->sink->batch(b->state, &open->batch, &err);
     if (rc != BELT_PENDING)
         belt_batch_done(&open->batch, rc, err.text);
@@ -102,7 +124,7 @@ bool belt_batcher_make_room(struct belt_batcher_stage *b)
 /* What is due for the sink. True when anything moved. */
 static bool serve_sink(struct belt_batcher_stage *b, uint64_t now)
 {
-    bool moved = b->sink->poll && b->sink->poll(b->state) > 0;
+    bool moved = b->sink->poll && b->sink->poll(b->state) > 0; /* none has both: a worker */
     moved |= belt_refused_move(b);
     while (hand_over(b, belt_batches_retry(b->batches, now)))
         moved = true;
@@ -288,6 +310,16 @@ static enum belt_turn take_frame(struct belt_batcher_stage *b, struct belt_row_i
     return BELT_TURN_BUSY;
 }
 
+/* 1: it has, 0: its worker is at it. */
+static int finish_sink(struct belt_batcher_stage *b, bool complete, struct belt_error *err)
+{
+    if (b->worker)
+        return belt_sink_worker_finish(b->worker, complete, err);
+    b->finished = true;
+    int rc = b->sink->finish ? b->sink->finish(b->state, complete, err) : 0;
+    return rc < 0 ? rc : 1;
+}
+
 /* All rows are in batches: the last ones go, then the sink finishes. */
 static enum belt_turn finish(struct belt_batcher_stage *b, struct belt_error *err)
 {
@@ -299,9 +331,9 @@ static enum belt_turn finish(struct belt_batcher_stage *b, struct belt_error *er
     if (belt_batches_count_open(b->batches) || belt_batches_count_in_flight(b->batches))
         return BELT_TURN_IN;
     bool complete = !belt_load_relaxed32(&b->stage.run->incomplete);
-    b->finished = true;
-    if (b->sink->finish && b->sink->finish(b->state, complete, err) < 0)
-        return BELT_TURN_FAILED;
+    int rc = finish_sink(b, complete, err);
+    if (rc <= 0)
+        return rc < 0 ? BELT_TURN_FAILED : BELT_TURN_IN;
     if (b->sends_refused) {
         belt_close(&b->refused.tx);
         belt_lane_wake(b->refused.reader);
@@ -313,7 +345,10 @@ static enum belt_turn batcher_turn(struct belt_stage *stage, uint64_t now, struc
 {
     struct belt_batcher_stage *b = batcher_of(stage);
     b->now = now;
-    bool moved = serve_sink(b, now);
+    int answered = b->worker ? belt_sink_worker_turn(b->worker, now, err) : 0;
+    if (answered < 0)
+        return BELT_TURN_FAILED;
+    bool moved = serve_sink(b, now) || answered;
     if (b->sink_error.code) {
         *err = b->sink_error;
         return BELT_TURN_FAILED;

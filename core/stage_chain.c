@@ -239,7 +239,7 @@ static enum belt_turn watch_worker(struct belt_chain_stage *chain, uint64_t now,
     belt_store_relaxed(&stats->attempts, worker->attempts);
     belt_store_relaxed(&stats->hangs, worker->hangs);
     if (worker->known != known && belt_wants(&chain->stage, BELT_WANT(WORKER_RESTART)))
-        belt_tell_restart(chain);
+        belt_tell_restart(&chain->stage, worker);
     if (rc < 0)
         return worker_failed(chain, err);
     if (rc)

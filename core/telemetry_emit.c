@@ -161,12 +161,11 @@ void belt_tell_failed(struct belt_chain_stage *chain, uint32_t first, uint32_t e
     }
 }
 
-void belt_tell_restart(struct belt_chain_stage *chain)
+void belt_tell_restart(struct belt_stage *stage, const struct belt_worker *worker)
 {
-    const struct belt_worker *worker = chain->worker;
     uint64_t values[] = { worker->restarts, worker->attempts, worker->hangs };
     const char *death = worker->block->death;
-    belt_tell(&chain->stage, BELT_EVENT_WORKER_RESTART, values, death,
+    belt_tell(stage, BELT_EVENT_WORKER_RESTART, values, death,
               strnlen(death, sizeof worker->block->death));
 }
 

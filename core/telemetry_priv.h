@@ -87,7 +87,7 @@ struct belt_segment belt_tell_cut(struct belt_chain_stage *chain, struct belt_se
 void belt_tell_message(struct belt_chain_stage *chain, struct belt_segment segment);
 /* Those of [first, end) that failed in a worker. */
 void belt_tell_failed(struct belt_chain_stage *chain, uint32_t first, uint32_t end);
-void belt_tell_restart(struct belt_chain_stage *chain);
+void belt_tell_restart(struct belt_stage *stage, const struct belt_worker *worker);
 void belt_tell_rows(struct belt_batcher_stage *b, uint32_t count);
 void belt_tell_rows_end(struct belt_batcher_stage *b, uint32_t count);
 void belt_tell_batch(struct belt_batcher_stage *b, struct belt_open_batch *open);

@@ -51,6 +51,8 @@ int belt_worker_start(struct belt_worker *worker, uint64_t now, struct belt_erro
     struct belt_worker_block *block = worker->block;
     block->ready = 0;
     block->error[0] = 0;
+    block->end = 0;
+    worker->ending = false;
     worker->killed_for = NULL;
     worker->began = now;
     worker->turns = belt_load_relaxed(&block->turns.commit); /* relaxed: nobody lives */
@@ -204,6 +206,13 @@ static int watch_quiet(struct belt_worker *worker, uint64_t now)
 
 /* ---- deaths ----------------------------------------------------------------------- */
 
+static void rest_in_peace(struct belt_worker_block *block, const struct belt_intent *last)
+{
+    block->at = 0;
+    block->asleep = 0;
+    block->told = last->out;
+}
+
 /* Redo-or-nothing: the stores of a committed turn are done again, which changes
  * nothing where they were done; what was not committed never happened. */
 static void finish_turn(struct belt_worker *worker)
@@ -216,7 +225,15 @@ static void finish_turn(struct belt_worker *worker)
     if (!block->ready)
         worker->stood = UINT32_MAX; /* at none yet */
     /* It got on after all, before our signal arrived: not this message's fault. */
-    if (worker->killed_for && progress(worker) != worker->watch.seen)
+    bool got_on = worker->killed_for && progress(worker) != worker->watch.seen;
+    if (worker->died) {
+        at = at == under_work ? at : 0;
+        worker->attempts += at && !got_on;
+        rest_in_peace(block, &last);
+        worker->died(worker, at, at && !got_on);
+        return;
+    }
+    if (got_on)
         at = 0;
     if (block->careful != under_work) {
         memset(block->attempts, 0, sizeof block->attempts);
@@ -227,9 +244,7 @@ static void finish_turn(struct belt_worker *worker)
     }
     worker->attempts += at != 0;
     block->careful = under_work;
-    block->at = 0;
-    block->asleep = 0;
-    block->told = last.out;
+    rest_in_peace(block, &last);
 }
 
 static void describe_death(struct belt_worker *worker, int status)

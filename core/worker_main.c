@@ -12,7 +12,7 @@
 #include "core/clock_priv.h"
 #include "core/run_priv.h"
 #include "core/sandbox_priv.h"
-#include "core/worker_priv.h"
+#include "core/sink_worker_priv.h"
 #include "numa/pin.h"
 
 /* Looks in vain before sleeping. */
@@ -402,7 +402,9 @@ _Noreturn void belt_worker_main(const struct belt_spec *spec, const struct belt_
                          .wake_fd = wake_fd };
     if (spare)
         wait_for_turn(&w);
-    call_me(&w, "worker");
+    call_me(&w, map->sink ? "sink" : "worker");
+    if (map->sink)
+        belt_sink_main(spec, map, region, wake_fd);
     w.processor = &spec->processors[map->processor];
     w.chain = belt_chain_of(spec, w.processor);
     belt_link_shape(&w.shape, spec, (int)map->processor);

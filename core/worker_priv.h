@@ -76,7 +76,8 @@ struct belt_result {
 /* Where a worker finds its things: bytes from the region's start. */
 struct belt_worker_map {
     uint32_t index, count; /* instance of its processor, */
-    uint32_t processor;    /* which is this one of the spec */
+    uint32_t processor;    /* which is this one of the spec; unless: */
+    uint32_t sink;         /* 1 + the batcher whose sink it runs, on jobs at `intake` */
     uint64_t block, intake, intake_size, results, results_size;
     uint32_t room_size, slots; /* slots: of `results` */
     int cpu;                   /* to stay on; -1: any */
@@ -136,10 +137,14 @@ struct belt_worker {
     struct belt_watch watch;
     struct belt_budget budget;
     uint32_t failed_starts;
-    bool asked;             /* for a spare: it is there or will be */
-    pid_t asked_about;      /* the dead one that was asked about with it, or 0 */
-    pid_t unburied;         /* a dead one of which it is not known how it died, or 0 */
-    bool exhausted;         /* a message of the careful frame has no attempt left */
+    bool asked;        /* for a spare: it is there or will be */
+    pid_t asked_about; /* the dead one that was asked about with it, or 0 */
+    pid_t unburied;    /* a dead one of which it is not known how it died, or 0 */
+    bool exhausted;    /* what it died over has no attempt left */
+    /* At the end of a death that is not about messages of a frame; under_work: 1 + the
+     * input it was in, or 0. */
+    void (*died)(struct belt_worker *worker, uint64_t under_work, bool its_fault);
+    void *owner;
     const char *killed_for; /* by us: the time-out that had passed, or NULL */
     uint64_t limit;         /* its length */
     uint64_t restarts, attempts, hangs;

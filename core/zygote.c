@@ -245,12 +245,21 @@ static int fork_zygote(struct belt_zygote *zygote, const struct belt_spec *spec,
     return rc;
 }
 
-int belt_zygote_new(struct belt_zygote **out, const struct belt_spec *spec, struct belt_error *err)
+static int check_sandboxes(const struct belt_spec *spec, struct belt_error *err)
 {
-    int sockets[2], rc = 0;
+    int rc = 0;
     for (int p = 0; rc == 0 && p < spec->processors_used; p++)
         if (spec->processors[p].isolation == BELT_ISOLATION_PROCESS)
-            rc = belt_sandbox_check(&spec->processors[p].workers, err);
+            rc = belt_sandbox_check(&spec->processors[p].workers, spec->processors[p].name, err);
+    for (int i = 0; rc == 0 && i < belt_spec_outlets(spec); i++)
+        if (spec->batchers[i].isolation == BELT_ISOLATION_PROCESS)
+            rc = belt_sandbox_check(&spec->batchers[i].workers, spec->batchers[i].path, err);
+    return rc;
+}
+
+int belt_zygote_new(struct belt_zygote **out, const struct belt_spec *spec, struct belt_error *err)
+{
+    int sockets[2], rc = check_sandboxes(spec, err);
     if (rc < 0)
         return rc;
     struct belt_zygote *zygote = calloc(1, sizeof *zygote);

@@ -1,5 +1,6 @@
 /* Batch processor: B081 to B085. Here it is the batcher's sink. */
 #include "tests/conformance/conformance.h"
+#include "tests/unit/batch_worker_fixture.h"
 
 /* Refuses a batch that holds "bad". */
 static int refuse_bad(void *state, struct belt_batch *batch, struct belt_error *err)
@@ -112,4 +113,17 @@ Test(conformance, B083_bad_return)
                                        "batcher: { size: 2, sink: stranger }\n");
     end_and_free(p);
     expect_acks(4, "ddff");
+}
+
+/* A linked process is the sink's worker itself: it leaves in the middle of the callback. The
+ * whole batch fails with how it left; the next one is handled by the next worker. */
+Test(conformance, B085_broken_link, .timeout = 20)
+{
+    struct belt_pipeline *p =
+        sink_worker_with(&drill, "say: { words: 'a,exit,b,c' }", "max_attempts: 1", "size: 2,");
+    expect_run(p);
+    expect_totals(p, 2, 2);
+    expect_failure(p, "1 workers died under it, the last: left with exit code 3");
+    cr_assert_str_eq(heard->text, "1[s:b|c|]");
+    belt_pipeline_free(p);
 }

@@ -1,6 +1,7 @@
 /* Crashes: B072 to B080. What crashes is a worker; what it crashes by is a message or a kill
  * from outside. Broadway loses what was inside; here nothing is lost. */
 #include "tests/conformance/conformance.h"
+#include "tests/unit/batch_worker_fixture.h"
 
 /* ---- a source that breaks after each record ------------------------------------------------ */
 
@@ -170,5 +171,60 @@ Test(conformance, B077_processor_loss_batches, .timeout = 20)
     cr_assert_eq(belt_pipeline_set(p, "batcher.size", "4", &err), 0, "%s", err.text);
     expect_run(p);
     cr_assert_str_eq(kept.text, "[s:a|b|c|d|][s:a|b|c|d|]");
+    belt_pipeline_free(p);
+}
+
+/* ---- sinks in workers --------------------------------------------------------------------- */
+
+/* A batcher forms batches in a lane, which cannot crash alone; what crashes is its sink. */
+Test(conformance, B078_batcher_restart, .timeout = 20)
+{
+    int ends[2];
+    struct belt_error err = { 0 };
+    struct belt_pipeline *p = piped_sink_worker(ends, &drill, "");
+    say(ends, "a\n");
+    wait_for_done(p, 1);
+    pid_t before = heard->worker;
+    signal_sink(p, SIGKILL);
+    while (!belt_load_relaxed(&sink_stats(p)->restarts))
+        cr_assert_eq(belt_pipeline_wait(p, MS, &err), -ETIMEDOUT, "%s", err.text);
+    say(ends, "b\n");
+    wait_for_done(p, 2);
+    cr_assert_neq(heard->worker, before);
+    end_piped(p, ends);
+    cr_assert_str_eq(heard->text, "1[t:a|]1[t:b|]");
+}
+
+/* Nothing else goes down: the processor's worker lives on, and no input is read again. */
+Test(conformance, B079_batcher_cascade, .timeout = 20)
+{
+    struct belt_error err = { 0 };
+    struct belt_pipeline *p =
+        sink_worker_with(&drill, "say: { words: 'a,b,frail,c' }", "max_attempts: 1", "size: 1,");
+    heard->die_once = 1;
+    cr_assert_eq(belt_pipeline_add(p, &poison.part, &err), 0, "%s", err.text);
+    cr_assert_eq(belt_pipeline_set(p, "processor.isolation", "process", &err), 0);
+    cr_assert_eq(belt_pipeline_set(p, "processor.steps.0", "poison", &err), 0, "%s", err.text);
+    expect_run(p);
+    cr_assert_eq(restarts(p), 0);
+    cr_assert_eq(sink_stats(p)->restarts, 1);
+    cr_assert_eq(totals_of(p).received, 4);
+    cr_assert_str_eq(heard->text, "1[s:a|]1[s:b|]1[s:c|]");
+    belt_pipeline_free(p);
+}
+
+/* Nothing is lost: the batch that was with the sink is handed over again; only one that kills
+ * at every attempt fails, and is told as failed. */
+Test(conformance, B080_batcher_loss, .timeout = 20)
+{
+    share_heard();
+    struct belt_pipeline *p = acked_pipeline(
+        &drill.part, "source: { acked: 'a,frail,segv,b' }\nprocessor: { concurrency: 1 }\n"
+                     "batcher: { isolation: process, worker: { max_attempts: 2 }, size: 1,\n"
+                     "           sink: drill }\n");
+    heard->die_once = 1;
+    expect_run(p);
+    expect_acks(4, "ddfd");
+    cr_assert_str_eq(heard->text, "1[s:a|]2[s:frail|]1[s:b|]");
     belt_pipeline_free(p);
 }

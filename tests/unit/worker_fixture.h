@@ -90,13 +90,18 @@ static const struct {
     { "sleep", sleep_10ms },
 };
 
+static inline void obey_text(const char *text, uint32_t size)
+{
+    for (size_t a = 0; a < sizeof acts / sizeof *acts; a++)
+        if (size == strlen(acts[a].word) && memcmp(text, acts[a].word, size) == 0)
+            acts[a].act();
+}
+
 static inline void obey(struct belt_view *view, uint32_t i)
 {
     uint32_t size;
     const char *text = belt_text(view, 0, i, &size);
-    for (size_t a = 0; a < sizeof acts / sizeof *acts; a++)
-        if (size == strlen(acts[a].word) && memcmp(text, acts[a].word, size) == 0)
-            acts[a].act();
+    obey_text(text, size);
     if (size == 4 && memcmp(text, "fail", 4) == 0)
         belt_fail_message(view, i, "as told");
 }
