@@ -1,5 +1,12 @@
 // Half of all numbers go to a batcher that takes 100 of them a second. How fast is the other
 // half? Time is from the start to the last number of the fast half; items are those of it.
+//
+//   stall/none     both batchers are fast
+//   stall/wait     nothing waits beside the slow one's edge
+//   stall/hold     1 GiB may: all of its half does
+//   stall/cold     the same in memory that comes as it is needed (placement.touch: false)
+//   stall/spill    1 MiB may, the rest goes to a file
+//   stall/fail     1 MiB may, the rest fails
 
 #include <benchmark/benchmark.h>
 
@@ -136,9 +143,10 @@ const belt_sink *slow_sink()
 
 // ---- runs
 
-std::string yaml_of(const std::string &slow)
+std::string yaml_of(const std::string &slow, bool touch)
 {
-    return "source: { counter: { count: " + std::to_string(NUMBERS) +
+    return std::string("placement: { touch: ") + (touch ? "true" : "false") +
+           " }\nsource: { counter: { count: " + std::to_string(NUMBERS) +
            " }, concurrency: 1, window: 33554432 }\nprocessor: { steps: [ halves: {} ] }\n"
            "batchers:\n  fast: { size: 1000, sink: { fast: {} } }\n  slow: { " +
            slow + " }\n";
@@ -187,9 +195,9 @@ void measure(benchmark::State &state, const std::string &yaml)
     state.counters["slow_rows"] = static_cast<double>(slow);
 }
 
-bool add(const char *name, const std::string &slow)
+bool add(const char *name, const std::string &slow, bool touch = true)
 {
-    std::string yaml = yaml_of(slow);
+    std::string yaml = yaml_of(slow, touch);
     benchmark::RegisterBenchmark(name, [yaml](benchmark::State &state) { measure(state, yaml); })
         ->UseManualTime()
         ->Iterations(1)
@@ -201,7 +209,9 @@ const bool added =
     add("stall/none", "size: 1000, sink: 'null'") &&
     add("stall/wait", "size: 10, sink: { slow: {} }") &&
     add("stall/hold", "size: 10, hold: 1GiB, sink: { slow: {} }") &&
+    add("stall/cold", "size: 10, hold: 1GiB, sink: { slow: {} }", false) &&
     add("stall/spill", "size: 10, hold: 1MiB, when_full: spill, spill: { path: /tmp, "
-                       "size: 4GiB }, sink: { slow: {} }");
+                       "size: 4GiB }, sink: { slow: {} }") &&
+    add("stall/fail", "size: 10, hold: 1MiB, when_full: fail, order: any, sink: { slow: {} }");
 
 } // namespace

@@ -176,19 +176,28 @@ static void sort_failed(struct belt_chain_stage *chain, uint32_t first, uint32_t
     count_failed(chain, count);
 }
 
+void belt_dispatch_fail_word(struct belt_chain_stage *chain, const struct belt_outlet *outlet,
+                             uint32_t w, uint64_t mask, const char *reason)
+{
+    struct belt_outlet *failed = failed_outlet(chain);
+    for (uint64_t rest = mask; rest; rest &= rest - 1) {
+        uint32_t i = w * 64 + (uint32_t)__builtin_ctzll(rest);
+        belt_fail_message(&chain->engine.view, i, reason);
+        remember_failure(chain, i);
+    }
+    count_failed(chain, (uint64_t)__builtin_popcountll(mask));
+    /* One row in `failed` for a message, even when several of its rows failed. */
+    uint64_t rows = failed && failed != outlet ? mask & ~failed->todo[w] : 0;
+    if (rows)
+        failed->todo[w] |= rows;
+    if (mask & ~rows)
+        belt_chain_settle_one(chain, w, mask & ~rows, true);
+}
+
 void belt_dispatch_fail(struct belt_chain_stage *chain, const struct belt_outlet *outlet,
                         uint32_t i, const char *reason)
 {
-    struct belt_outlet *failed = failed_outlet(chain);
-    const uint64_t bit = UINT64_C(1) << (i % 64);
-    belt_fail_message(&chain->engine.view, i, reason);
-    remember_failure(chain, i);
-    count_failed(chain, 1);
-    /* One row in `failed` for the message, even when several of its rows failed. */
-    if (failed && failed != outlet && !(failed->todo[i / 64] & bit))
-        failed->todo[i / 64] |= bit;
-    else
-        belt_chain_settle_one(chain, i / 64, bit, true);
+    belt_dispatch_fail_word(chain, outlet, i / 64, UINT64_C(1) << (i % 64), reason);
 }
 
 int belt_dispatch_begin(struct belt_chain_stage *chain, struct belt_error *err)

@@ -163,8 +163,11 @@ bool belt_overflow_push(struct belt_overflow *over)
 {
     const struct belt_row_frame *frame = over->staging;
     bool filed = over->filed.tail != over->filed.head;
+    if (over->full)
+        return false;
     /* What is in the file is older than this, and must stay ahead of it. */
-    if ((filed || !hold(over, frame)) && !belt_spill_put(over, frame))
+    over->full = (filed || !hold(over, frame)) && !belt_spill_put(over, frame);
+    if (over->full)
         return false;
     belt_count(&over->stats->held_back, frame->count);
     return true;
@@ -203,6 +206,7 @@ int belt_overflow_drain(struct belt_row_out *out, struct belt_error *err)
         struct belt_slots slot = belt_claim(&out->tx, 1);
         if (!slot.count)
             break;
+        over->full = false;
         if (!belt_overflow_waits(over)) {
             unstage(out, slot.first);
             break;

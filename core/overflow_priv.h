@@ -39,6 +39,7 @@ struct belt_overflow {
     struct belt_row_frame *staging; /* what does not fit the edge is written here first */
     uint32_t capacity;              /* of its data, as of the edge's frames */
     bool keyed;                     /* rows have keys */
+    bool full;                      /* what is staged found no room, and nothing has left since */
     uint32_t *sizes;                /* [BELT_FRAME]: of a frame's rows, on their way */
     char *memory;                   /* [held.size] */
     struct belt_fifo held, filed;   /* filed.size 0: no file */

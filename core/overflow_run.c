@@ -36,7 +36,16 @@ bool belt_overflow_refuse(struct belt_chain_stage *chain, struct belt_outlet *ou
         return false;
     snprintf(reason, sizeof reason, "%s is behind, and what may wait for it is full",
              outlet->batcher->path);
-    belt_dispatch_fail(chain, outlet, i, reason);
+    if (outlet->batcher->instances > 1) { /* another one may have room for the next row */
+        belt_dispatch_fail(chain, outlet, i, reason);
+        return true;
+    }
+    for (uint32_t w = i / 64; w < BELT_WORDS; w++) {
+        uint64_t rest = outlet->todo[w];
+        outlet->todo[w] = 0;
+        if (rest)
+            belt_dispatch_fail_word(chain, outlet, w, rest, reason);
+    }
     return true;
 }
 

@@ -412,6 +412,9 @@ bool belt_dispatch_rows(struct belt_chain_stage *chain);
 /* A row, or one of several, that cannot be: its message fails. */
 void belt_dispatch_fail(struct belt_chain_stage *chain, const struct belt_outlet *outlet,
                         uint32_t i, const char *reason);
+/* The same for `mask` of word w. */
+void belt_dispatch_fail_word(struct belt_chain_stage *chain, const struct belt_outlet *outlet,
+                             uint32_t w, uint64_t mask, const char *reason);
 /* The frame is through: marks of chunks. True when all marks are out. */
 bool belt_dispatch_mark(struct belt_chain_stage *chain);
 /* A row that no frame of this outlet can hold: its message fails. */
