@@ -96,6 +96,20 @@ static int rest_by_turns(struct belt_pipeline *p, struct belt_error *err)
 
 /* ---- standing still ------------------------------------------------------------- */
 
+/* Under the run's lock, but for the call. */
+static void answer(struct belt_lane *lane)
+{
+    struct belt_engine_run *run = lane->run;
+    struct belt_error err = { 0 };
+    pthread_mutex_unlock(&run->lock);
+    int rc = lane->call(lane->called, &err);
+    pthread_mutex_lock(&run->lock);
+    lane->called = NULL;
+    lane->call_rc = rc;
+    lane->call_error = err;
+    pthread_cond_broadcast(&run->changed);
+}
+
 void belt_barrier_park(struct belt_lane *lane)
 {
     struct belt_engine_run *run = lane->run;
@@ -103,7 +117,10 @@ void belt_barrier_park(struct belt_lane *lane)
     run->barrier.parked++;
     pthread_cond_broadcast(&run->changed);
     while (belt_load_relaxed32(&run->barrier.epoch) == BELT_BARRIER_FREEZE)
-        pthread_cond_wait(&run->changed, &run->lock);
+        if (lane->called)
+            answer(lane);
+        else
+            pthread_cond_wait(&run->changed, &run->lock);
     run->barrier.parked--;
     pthread_mutex_unlock(&run->lock);
 }
@@ -117,14 +134,52 @@ void belt_barrier_thaw(struct belt_engine_run *run)
     belt_run_wake(run);
 }
 
-int belt_barrier_freeze(struct belt_engine_run *run, uint64_t deadline_ns)
+/* So long from now, on the clock of the run's condition. */
+static struct timespec realtime_in(uint64_t ns_from_now)
 {
     struct timespec at;
-    clock_gettime(CLOCK_REALTIME, &at); /* the clock of the run's condition */
-    uint64_t ns = (uint64_t)at.tv_nsec + deadline_ns % 1000000000u;
-    uint64_t seconds = deadline_ns / 1000000000u + ns / 1000000000u;
+    clock_gettime(CLOCK_REALTIME, &at);
+    uint64_t ns = (uint64_t)at.tv_nsec + ns_from_now % 1000000000u;
+    uint64_t seconds = ns_from_now / 1000000000u + ns / 1000000000u;
     at.tv_sec += (time_t)(seconds < INT32_MAX ? seconds : INT32_MAX);
     at.tv_nsec = (long)(ns % 1000000000u);
+    return at;
+}
+
+/* Under the run's lock: until the lane has answered what it was asked. */
+static int wait_for_answer(struct belt_lane *lane, const struct timespec *at)
+{
+    int rc = 0;
+    while (rc == 0 && lane->called)
+        rc = -pthread_cond_timedwait(&lane->run->changed, &lane->run->lock, at);
+    return lane->called ? rc : 0;
+}
+
+int belt_barrier_call(struct belt_stage *stage, belt_stage_call *call, uint64_t until,
+                      struct belt_error *err)
+{
+    struct belt_lane *lane = stage->lane;
+    struct belt_engine_run *run = lane->run;
+    uint64_t now = belt_now();
+    struct timespec at = realtime_in(until > now ? until - now : 0);
+    pthread_mutex_lock(&run->lock);
+    int rc = wait_for_answer(lane, &at);
+    bool gone = belt_load_relaxed32(&lane->reported) == BELT_BARRIER_GONE;
+    if (rc == 0 && !gone) {
+        lane->call = call;
+        lane->called = stage;
+        pthread_cond_broadcast(&run->changed);
+        rc = wait_for_answer(lane, &at);
+        if (rc == 0 && (rc = lane->call_rc) < 0)
+            *err = lane->call_error;
+    }
+    pthread_mutex_unlock(&run->lock);
+    return rc == -ETIMEDOUT ? belt_error_set(err, rc, "%s: still busy with it", stage->name) : rc;
+}
+
+int belt_barrier_freeze(struct belt_engine_run *run, uint64_t deadline_ns)
+{
+    struct timespec at = realtime_in(deadline_ns);
     belt_store_relaxed32(&run->barrier.epoch, BELT_BARRIER_FREEZE);
     belt_run_wake(run);
     int rc = 0;
@@ -145,28 +200,36 @@ static void press(struct belt_engine_run *run, bool on)
     belt_fetch_add32(&run->pressure, on ? 1 : UINT32_MAX);
 }
 
+int belt_pipeline_rest(struct belt_pipeline *p, uint64_t until, enum belt_rest how,
+                       struct belt_error *err)
+{
+    struct belt_engine_run *run = p->run;
+    press(run, how == BELT_REST_SETTLED);
+    belt_store_relaxed32(&run->barrier.clear, how != BELT_REST); /* seen by the next epoch */
+    belt_store_release32(&run->barrier.paused, 1);
+    int rc = p->started ? rest_in_threads(run, until) : rest_by_turns(p, err);
+    belt_store_release32(&run->barrier.epoch, 0);
+    press(run, false);
+    if (rc == -ETIMEDOUT)
+        return belt_error_set(err, rc, "%s did not come to rest in time: it goes on",
+                              p->spec->name);
+    return rc == -EPIPE ? belt_error_set(err, rc, "%s ends", p->spec->name) : rc;
+}
+
 int belt_pipeline_pause(struct belt_pipeline *p, uint64_t deadline_ns, unsigned flags,
                         struct belt_error *err)
 {
-    struct belt_engine_run *run = p->run;
-    if (!run)
+    if (!p->run)
         return belt_error_set(err, -EINVAL, "the pipeline was not started");
     if (p->ended)
         return belt_error_set(err, -EPIPE, "%s has ended", p->spec->name);
     uint64_t now = belt_now();
     uint64_t until = deadline_ns > UINT64_MAX - now ? UINT64_MAX : now + deadline_ns;
-    press(run, flags & BELT_PAUSE_FLUSH);
-    belt_store_release32(&run->barrier.paused, 1);
-    int rc = p->started ? rest_in_threads(run, until) : rest_by_turns(p, err);
-    belt_store_release32(&run->barrier.epoch, 0);
-    press(run, false);
-    if (rc == 0)
-        return 0;
-    belt_pipeline_resume(p);
-    if (rc == -ETIMEDOUT)
-        return belt_error_set(err, rc, "%s did not come to rest in time: it goes on",
-                              p->spec->name);
-    return rc == -EPIPE ? belt_error_set(err, rc, "%s ends", p->spec->name) : rc;
+    int rc =
+        belt_pipeline_rest(p, until, flags & BELT_PAUSE_FLUSH ? BELT_REST_SETTLED : BELT_REST, err);
+    if (rc < 0)
+        belt_pipeline_resume(p);
+    return rc;
 }
 
 void belt_pipeline_resume(struct belt_pipeline *p)

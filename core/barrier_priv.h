@@ -9,11 +9,15 @@
 
 #include "core/lane_priv.h"
 
+/* Something that a lane does for the control thread while it stands. */
+typedef int belt_stage_call(struct belt_stage *stage, struct belt_error *err);
+
 struct belt_barrier {
     uint32_t paused; /* atomic: sources give nothing */
     uint32_t epoch;  /* atomic: lanes are to report on this; 0: nothing is asked */
     uint32_t last;   /* control thread: the last epoch given out */
     uint32_t parked; /* under the run's lock */
+    uint32_t clear;  /* atomic: rows beside full edges are not at rest */
     bool flush;      /* control thread: open batches are to go, too; holds `pressure` */
 };
 
@@ -25,6 +29,12 @@ void belt_barrier_park(struct belt_lane *lane);
 /* 0: no lane makes a turn until the thaw; -ETIMEDOUT, and none stands. Control thread. */
 int belt_barrier_freeze(struct belt_engine_run *run, uint64_t deadline_ns);
 void belt_barrier_thaw(struct belt_engine_run *run);
+
+/* Of a lane that stands, or has left: calls this for one of its stages, in its thread.
+ * -ETIMEDOUT: it has not come back yet; the next call waits for it.
+ * Control thread. */
+int belt_barrier_call(struct belt_stage *stage, belt_stage_call *call, uint64_t until,
+                      struct belt_error *err);
 
 /* After a round that began when `epoch` was asked for. Lane. */
 void belt_barrier_report(struct belt_lane *lane, uint32_t epoch, enum belt_turn outcome);

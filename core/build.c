@@ -505,6 +505,15 @@ static bool make_stages(struct belt_engine_run *run)
     return ok;
 }
 
+static void set_sizes(struct belt_engine_run *run)
+{
+    for (int p = 0; p < run->spec->processors_used; p++)
+        run->processors_active[p] = run->plan->processor_active[p];
+    for (int o = 0; o < run->batchers_used; o++)
+        run->batchers_active[o] = run->spec->batchers[o].starts;
+    belt_run_apply_sizes(run);
+}
+
 /* ---- all of it -------------------------------------------------------------- */
 
 /* Every page is bound to its lane's node by now, so it does not matter who touches it. */
@@ -552,6 +561,7 @@ int belt_run_new(struct belt_engine_run **out, const struct belt_spec *spec,
         run->carved = 0;
         run->last_node = -1;
         lay_out(run);
+        set_sizes(run);
         rc = belt_lanes_fill(run, err);
     }
     if (rc == 0 && spec->placement.touch)

@@ -43,6 +43,21 @@ BELT_API int belt_pipeline_pause(struct belt_pipeline *p, uint64_t deadline_ns, 
 /* Goes on. A stop does so by itself. */
 BELT_API void belt_pipeline_resume(struct belt_pipeline *p);
 
+/* ---- instances of a stage --------------------------------------------------------- */
+
+/* So many instances of a processor or batcher ("processors.parse", "batcher": as in the
+ * settings) get messages from now on: 1 up to its setting max_concurrency. Sources stop
+ * giving, all that they gave comes to rest, then messages go to those alone that there are
+ * to be: nothing is lost, and each partition keeps its order. Processors that send one to
+ * one are resized together. Steps of an instance are set up (init) when it first gets
+ * messages and, unless they have some to try again or hold, end (fini) when it gets none;
+ * sinks live from start to end, and a batcher's open batches go out first.
+ * -ETIMEDOUT: it did not come to rest in deadline_ns; -EPIPE: it ends; what init() said:
+ * an instance cannot be set up. Nothing is changed then, and all goes on as before. One
+ * that is out of use ends later, if it cannot in time. */
+BELT_API int belt_pipeline_resize(struct belt_pipeline *p, const char *stage, uint32_t instances,
+                                  uint64_t deadline_ns, struct belt_error *err);
+
 /* ---- batches of a batcher -------------------------------------------------------- */
 
 /* As in its settings; 0: as it is. */

@@ -5,6 +5,16 @@
 #include "core/pipeline_priv.h"
 #include "core/push_priv.h"
 
+/* How much has to be through. */
+enum belt_rest {
+    BELT_REST,        /* every frame */
+    BELT_REST_CLEAR,  /* rows beside full edges, too */
+    BELT_REST_SETTLED /* all messages: open batches go */
+};
+/* Sources stop giving, until belt_pipeline_resume(), also when it fails; 0: at rest. */
+int belt_pipeline_rest(struct belt_pipeline *p, uint64_t until, enum belt_rest how,
+                       struct belt_error *err);
+
 /* The lanes' clock: the caller's, where the pipeline runs by turns. */
 uint64_t belt_pipeline_now(const struct belt_pipeline *p);
 /* Index of a source by its name, NULL: the only one; or negative, with err set. */

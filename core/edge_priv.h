@@ -80,7 +80,7 @@ struct belt_feed {
     struct belt_input_frame *claimed;
     uint64_t reclaimed;         /* ring: frames looked at after their release */
     struct belt_lane **readers; /* [readers_used]: to wake */
-    uint32_t readers_used;
+    uint32_t readers_used;      /* of a pool: those that get messages */
     uint32_t *nap;    /* of the worker that takes them, instead of `readers` (nap_priv.h) */
     uint32_t untold;  /* frames that it was not woken for */
     uint64_t told_at; /* when it last was */

@@ -74,6 +74,11 @@ struct belt_lane {
     uint64_t sample_due;            /* when turns are timed next */
     uint32_t reported;              /* atomic: epoch of the barrier << 1 | worked since */
     bool worked;
+    /* What it is to do while it stands (barrier.c); under the run's lock. */
+    struct belt_stage *called;
+    int (*call)(struct belt_stage *stage, struct belt_error *err);
+    int call_rc;
+    struct belt_error call_error;
     pthread_t thread;
     bool started;
 };

@@ -50,7 +50,7 @@ static void sort_partitions(struct belt_chain_stage *chain, struct belt_fanout *
 {
     for (; mask; mask &= mask - 1) {
         uint32_t i = w * 64 + (uint32_t)__builtin_ctzll(mask);
-        uint32_t to = hash_of(chain, fan->to->partition, i) % fan->outs_used;
+        uint32_t to = hash_of(chain, fan->to->partition, i) % fan->active;
         fan->outs[to].todo[w] |= mask & -mask;
     }
 }
@@ -64,7 +64,7 @@ void belt_links_sort(struct belt_chain_stage *chain, uint32_t w, uint64_t mask)
         else if (fan->dispatch == BELT_DISPATCH_PARTITION)
             sort_partitions(chain, fan, w, mask);
         else if (fan->dispatch == BELT_DISPATCH_BROADCAST)
-            for (uint32_t o = 0; o < fan->outs_used; o++)
+            for (uint32_t o = 0; o < fan->active; o++)
                 fan->outs[o].todo[w] |= mask;
         else
             fan->todo[w] |= mask;
@@ -276,8 +276,8 @@ static bool write_link(struct belt_chain_stage *chain, struct belt_fanout *fan,
 /* To whoever has room: a frame for each in turn. */
 static bool write_demand(struct belt_chain_stage *chain, struct belt_fanout *fan)
 {
-    for (uint32_t full = 0; full < fan->outs_used && any_todo(fan->todo);) {
-        struct belt_link_out *out = &fan->outs[fan->turn % fan->outs_used];
+    for (uint32_t full = 0; full < fan->active && any_todo(fan->todo);) {
+        struct belt_link_out *out = &fan->outs[fan->turn % fan->active];
         full = write_frame(chain, fan, out, fan->todo) ? 0 : full + 1;
         fan->turn += !out->open;
     }

@@ -12,14 +12,6 @@ static struct belt_chain_stage *instance_of(struct belt_engine_run *run, int p, 
     return &run->chains[run->plan->processor_chains[p] + i];
 }
 
-/* Each instance has one counterpart. */
-static bool is_paired(const struct belt_engine_run *run, int p)
-{
-    const struct belt_processor_spec *to = &run->spec->processors[p];
-    return to->dispatch == BELT_DISPATCH_AUTO &&
-           run->plan->processor_instances[p] == run->plan->processor_instances[to->from];
-}
-
 /* ---- structs ---------------------------------------------------------------- */
 
 static bool make_fanout(struct belt_engine_run *run, struct belt_chain_stage *chain, int p)
@@ -28,7 +20,8 @@ static bool make_fanout(struct belt_engine_run *run, struct belt_chain_stage *ch
     fan->to = &run->spec->processors[p];
     fan->shape = &run->shapes[p];
     fan->dispatch = (enum belt_dispatch)fan->to->dispatch;
-    fan->outs_used = is_paired(run, p) ? 1 : run->plan->processor_instances[p];
+    fan->outs_used = run->plan->processor_paired[p] ? 1 : run->plan->processor_instances[p];
+    fan->active = fan->outs_used;
     fan->outs = calloc(fan->outs_used, sizeof *fan->outs);
     chain->copies += fan->dispatch == BELT_DISPATCH_BROADCAST ? fan->outs_used : 1;
     return fan->outs != NULL;
@@ -55,7 +48,7 @@ static bool make_ins(struct belt_engine_run *run, struct belt_chain_stage *chain
     chain->shape = &run->shapes[p];
     if (from < 0)
         return true;
-    chain->ins_used = is_paired(run, p) ? 1 : run->plan->processor_instances[from];
+    chain->ins_used = run->plan->processor_paired[p] ? 1 : run->plan->processor_instances[from];
     chain->ins = calloc(chain->ins_used, sizeof *chain->ins);
     chain->linked = calloc(1, sizeof *chain->linked);
     return chain->ins && chain->linked;
@@ -107,7 +100,7 @@ static void link_chain(struct belt_engine_run *run, struct belt_chain_stage *fro
     for (uint32_t f = 0; f < from->fanouts_used; f++) {
         struct belt_fanout *fan = &from->fanouts[f];
         int p = (int)(fan->to - run->spec->processors);
-        bool paired = is_paired(run, p);
+        bool paired = run->plan->processor_paired[p];
         uint32_t slots = SLOTS_ALL / (fan->outs_used * fan->outs_used);
         slots = slots > SLOTS_MOST ? SLOTS_MOST : slots < SLOTS_LEAST ? SLOTS_LEAST : slots;
         for (uint32_t o = 0; o < fan->outs_used; o++) {

@@ -67,6 +67,7 @@ struct belt_fanout {
     const struct belt_link_shape *shape;
     struct belt_link_out *outs; /* [outs_used] */
     uint32_t outs_used;         /* 1: our own counterpart */
+    uint32_t active;            /* of these, those that get messages: the first ones */
     enum belt_dispatch dispatch;
     uint32_t turn;             /* on demand: who gets the next frame */
     uint64_t todo[BELT_WORDS]; /* on demand: for whoever has room */

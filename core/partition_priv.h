@@ -24,7 +24,7 @@ static inline uint32_t belt_row_edge(const struct belt_chain_stage *chain,
                                      uint32_t i, uint32_t hash)
 {
     const struct belt_batcher_spec *to = outlet->batcher;
-    if (to->partition >= 0 && to->instances > 1)
+    if (to->partition >= 0 && outlet->active > 1)
         hash = belt_partition_hash(view, to->partition, to->columns[to->partition].type, i);
     return belt_outlet_edge(chain, outlet, hash);
 }

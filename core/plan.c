@@ -29,6 +29,22 @@ static int count_source(struct belt_plan *plan, const struct belt_spec *spec, in
     return 0;
 }
 
+/* The first processor; how many instances of each source it leaves us to choose. Where
+ * chunks are dealt out to instances in turn, by order or to workers, one source deals. */
+static uint32_t count_heads(struct belt_plan *plan, const struct belt_spec *spec, bool shared,
+                            uint32_t usual)
+{
+    const struct belt_processor_spec *first = &spec->processors[0];
+    uint32_t active = first->instances;
+    if (!first->most)
+        return active ? active : usual;
+    if (!active)
+        active = usual < first->most ? usual : first->most;
+    plan->processor_active[0] = active;
+    plan->heads = first->most;
+    return shared ? active : 1;
+}
+
 /* Copies of a message are children of one join. */
 static int check_copies(const struct belt_plan *plan, const struct belt_spec *spec, int from,
                         struct belt_error *err)
@@ -47,20 +63,36 @@ static int check_copies(const struct belt_plan *plan, const struct belt_spec *sp
                              spec->processors[from].name, copies);
 }
 
-/* Those that others send to; `heads`: what the sources send to. */
-static int count_processors(struct belt_plan *plan, const struct belt_spec *spec, uint32_t heads,
-                            uint32_t usual, struct belt_error *err)
+/* Each instance has one counterpart, now and when they are resized. */
+static bool is_paired(const struct belt_plan *plan, const struct belt_spec *spec, int p)
+{
+    const struct belt_processor_spec *to = &spec->processors[p];
+    return to->from >= 0 && to->dispatch == BELT_DISPATCH_AUTO &&
+           to->most == spec->processors[to->from].most &&
+           plan->processor_instances[p] == plan->processor_instances[to->from] &&
+           plan->processor_active[p] == plan->processor_active[to->from];
+}
+
+/* Those that the sources send to are counted; now those that others do. */
+static int count_processors(struct belt_plan *plan, const struct belt_spec *spec, uint32_t usual,
+                            struct belt_error *err)
 {
     plan->processors = 0;
     for (int p = 0; p < spec->processors_used; p++) {
         const struct belt_processor_spec *at = &spec->processors[p];
-        uint32_t instances = p ? at->instances : heads;
-        if (!instances)
-            instances =
-                spec->processors[at->from].instances ? usual : plan->processor_instances[at->from];
-        plan->processor_instances[p] = instances;
+        uint32_t active = p ? at->instances : plan->processor_active[0];
+        if (!active)
+            active =
+                spec->processors[at->from].instances ? usual : plan->processor_active[at->from];
+        plan->processor_instances[p] = p ? at->most : plan->heads;
+        if (!plan->processor_instances[p])
+            plan->processor_instances[p] = active;
+        if (active > plan->processor_instances[p])
+            active = plan->processor_instances[p];
+        plan->processor_active[p] = active;
+        plan->processor_paired[p] = is_paired(plan, spec, p);
         plan->processor_chains[p] = plan->processors;
-        plan->processors += instances;
+        plan->processors += plan->processor_instances[p];
     }
     if (plan->processors > BELT_INSTANCES)
         return belt_error_config(err, "more than %d instances of processors", BELT_INSTANCES);
@@ -85,28 +117,36 @@ static int count_instances(struct belt_plan *plan, const struct belt_spec *spec,
     const struct belt_processor_spec *first = &spec->processors[0];
     uint32_t sources = 0, processors = first->instances;
     bool threads = first->isolation == BELT_ISOLATION_THREAD, several = spec->sources_used > 1;
+    bool shared = !any_ordered(spec) && threads, sized = first->most != 0;
+    uint32_t each = count_heads(plan, spec, shared, usual);
     for (int s = 0; s < spec->sources_used; s++) {
-        int rc = count_source(plan, spec, s, processors ? processors : usual, err);
+        int rc = count_source(plan, spec, s, each, err);
         if (rc < 0)
             return rc;
         sources += plan->source_instances[s];
     }
-    if (!processors)
+    if (!processors && !sized)
         processors = several && threads ? usual : sources;
-    if (sources > BELT_INSTANCES || processors > BELT_INSTANCES)
+    if (!sized)
+        plan->processor_active[0] = plan->heads = processors;
+    if (sources > BELT_INSTANCES || plan->heads > BELT_INSTANCES)
         return belt_error_config(err, "more than %d instances of a stage", BELT_INSTANCES);
     plan->sources = sources;
-    plan->heads = processors;
     plan->first_processor = (uint32_t)spec->sources_used;
     plan->first_batcher = plan->first_processor + (uint32_t)spec->processors_used;
-    plan->pooled = (several || sources != processors) && !any_ordered(spec) && threads;
-    if (sources != processors && sources != 1 && !plan->pooled)
+    plan->pooled = (several || sized || sources != processors) && shared;
+    if (sized && sources != 1 && !plan->pooled)
+        return belt_error_config(err,
+                                 "max_concurrency of %s, with order: input or isolation: process, "
+                                 "wants one source with concurrency: 1, not %u: or set order: any",
+                                 first->name, sources);
+    if (!sized && sources != processors && sources != 1 && !plan->pooled)
         return belt_error_config(err,
                                  "order: input and isolation: process want one source or as "
                                  "many as processors, not %u and %u: give them equal "
                                  "concurrency, or set order: any",
                                  sources, processors);
-    return count_processors(plan, spec, processors, usual, err);
+    return count_processors(plan, spec, usual, err);
 }
 
 int belt_plan_new(struct belt_plan **out, const struct belt_spec *spec, bool caller,

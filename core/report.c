@@ -237,7 +237,8 @@ static const struct {
 
 static void report_stage(const struct belt_stage *stage, bool last, FILE *out)
 {
-    fprintf(out, "    {\"stage\": \"%s\", \"lane\": %u", stage->name, stage->lane->index);
+    fprintf(out, "    {\"stage\": \"%s\", \"lane\": %u, \"active\": %s", stage->name,
+            stage->lane->index, belt_stage_is_idle(stage) ? "false" : "true");
     for (size_t i = 0; i < sizeof counters / sizeof *counters; i++) {
         const char *at = (const char *)&stage->stats + counters[i].offset;
         fprintf(out, ", \"%s\": %llu", counters[i].name,

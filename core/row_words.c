@@ -40,7 +40,7 @@ static void choose_by_text(struct word *word, const struct belt_column *column, 
 {
     const struct belt_span *spans = column->as.spans + (size_t)word->w * 64;
     const char *base = column->base;
-    uint32_t instances = word->outlet->batcher->instances;
+    uint32_t instances = word->outlet->active;
     for (; mask; mask &= mask - 1) {
         uint32_t k = (uint32_t)__builtin_ctzll(mask);
         uint32_t hash = belt_hash(base + spans[k].at, spans[k].size);
@@ -148,7 +148,7 @@ bool belt_row_word(struct belt_chain_stage *chain, struct belt_outlet *outlet,
         return !*todo;
     }
     uint32_t key_bytes = outlet->batcher->key >= 0 ? hash_keys(&word, *todo) : 0;
-    uint32_t instances = outlet->batcher->instances;
+    uint32_t instances = outlet->active;
     if (instances > 1)
         choose_edges(&word, *todo);
     for (uint32_t i = 0; i < instances && *todo; i++) {

@@ -36,8 +36,8 @@ struct belt_source_stage {
     uint32_t number; /* among its source's instances */
     void *state;
     struct belt_instance in;
-    struct belt_feed *feeds; /* [feeds_used]: chunk c goes to feed c % feeds_used */
-    uint32_t feeds_used;
+    struct belt_feed *feeds;           /* [feeds_used]: each chunk goes to the next one */
+    uint32_t feeds_used, feeds_active; /* that there are; that chunks go to */
     struct belt_ledger ledger;
     struct belt_reasons *reasons; /* NULL: its part does not ask */
     struct belt_stamps stamps;
@@ -66,6 +66,7 @@ struct belt_outlet {
     bool packing;              /* a table is being sent */
     uint32_t marked;           /* instances that have the mark of this chunk */
     bool failed;               /* rows are failed messages */
+    uint32_t active;           /* instances that get rows: the first ones */
 };
 
 struct belt_failure_seen {
@@ -122,6 +123,7 @@ struct belt_chain_stage {
     int outlets_used;
     struct belt_retry *retry; /* NULL: what fails once has failed */
     bool holds;               /* rows may wait beside the edge of an outlet */
+    bool idle;                /* a resize left it without messages (resize.c) */
     struct belt_failure_seen failures[BELT_FAILURES];
     uint32_t failures_used;
     struct belt_worker *worker;       /* isolation: process */
@@ -183,6 +185,8 @@ struct belt_engine_run {
     bool ordered;        /* some batcher keeps the order of the input */
     struct belt_link_shape shapes[BELT_PROCESSORS];
     int batchers_used; /* the `failed` one included */
+    /* Instances that get messages; changed while all lanes stand (resize.c). */
+    uint32_t processors_active[BELT_PROCESSORS], batchers_active[BELT_BATCHERS];
     struct belt_pool pool;
     struct belt_holds *holds; /* NULL: steps may hold nothing */
     struct belt_lane *lanes;
@@ -216,6 +220,8 @@ struct belt_plan {
     uint32_t first_processor, first_batcher; /* index of the planner's stages, sources first */
     uint32_t source_instances[BELT_SOURCES];
     uint32_t processor_instances[BELT_PROCESSORS];
+    uint32_t processor_active[BELT_PROCESSORS]; /* of these, at the start */
+    bool processor_paired[BELT_PROCESSORS];     /* each with its counterpart of the sender's */
     uint32_t processor_chains[BELT_PROCESSORS]; /* the first of its instances, of all processors' */
     bool pooled; /* sources and processors share one pool of frames */
     bool caller; /* no threads: belt_pipeline_turn */
@@ -292,6 +298,16 @@ static inline int belt_lane_node(const struct belt_engine_run *run, const struct
 /* Somebody waits for tickets or joins (or no longer): batches that wait for more
  * messages may hold them. */
 void belt_run_press(struct belt_engine_run *run, bool on);
+
+/* ---- resize.c ----------------------------------------------------------------- */
+
+/* Who gets messages is as processors_active and batchers_active say. Nobody moves. */
+void belt_run_apply_sizes(struct belt_engine_run *run);
+bool belt_stage_is_idle(const struct belt_stage *stage);
+/* Sets an idle instance up to get messages, and lets one end that gets none any more; in
+ * its lane, at rest. What it may still have to do keeps it from ending. (stage_chain.c) */
+int belt_chain_begin(struct belt_stage *stage, struct belt_error *err);
+int belt_chain_end(struct belt_stage *stage, struct belt_error *err);
 
 /* ---- settle.c ----------------------------------------------------------------- */
 
@@ -396,11 +412,10 @@ static inline uint32_t belt_edge_of(uint32_t hash, uint32_t instances)
 static inline uint32_t belt_outlet_edge(const struct belt_chain_stage *chain,
                                         const struct belt_outlet *outlet, uint32_t hash)
 {
-    uint32_t instances = outlet->batcher->instances;
-    if (instances == 1)
+    if (outlet->active == 1)
         return 0;
     bool spread = outlet->batcher->key < 0 && outlet->batcher->partition < 0;
-    return belt_edge_of(spread ? chain->stage.index : hash, instances);
+    return belt_edge_of(spread ? chain->stage.index : hash, outlet->active);
 }
 
 /* Rows of the messages in outlet->todo[w], which loses them. False: some are left,

@@ -12,7 +12,7 @@
 
 struct batcher_conf {
     const char *key, *partition_by;
-    int64_t size, concurrency, attempts;
+    int64_t size, concurrency, most, attempts;
     uint64_t bytes, timeout, memory, backoff, backoff_max;
     int order, isolation;
     bool blocking;
@@ -37,6 +37,8 @@ static const struct belt_setting batcher_settings[] = {
       MEMORY_LEAST, INT64_MAX },
     { "concurrency", BELT_SET_INT, AT(concurrency), "1",
       "instances; each key, or without one each lane, belongs to one", NULL, 1, 256 },
+    { "max_concurrency", BELT_SET_INT, AT(most), "0",
+      "instances that it may be resized to while it runs; 0: no others", NULL, 0, 256 },
     { "order", BELT_SET_CHOICE, AT(order), "input", "input: as in the source; any: as they come",
       "input|any", 0, 0 },
     { "blocking", BELT_SET_BOOL, AT(blocking), "false", "the sink may wait: a lane of its own",
@@ -126,7 +128,7 @@ static int add_aggregate(struct belt_builder *b, struct belt_batcher_spec *batch
     int rc = belt_agg_spec_new(&batcher->aggregate, conf->aggregate, &setup, err);
     if (rc < 0)
         return rc;
-    if (conf->concurrency != 1)
+    if (conf->concurrency != 1 || conf->most > 1)
         return belt_node_error(err, batcher->node,
                                "an aggregate has one instance: its groups are "
                                "combined in the processors' lanes");
@@ -259,6 +261,18 @@ static struct belt_retry_conf retry_of(const struct batcher_conf *conf,
     };
 }
 
+static int set_size(struct belt_batcher_spec *batcher, const struct batcher_conf *conf,
+                    struct belt_error *err)
+{
+    const struct belt_node *at = belt_node_get(batcher->node, "max_concurrency");
+    batcher->starts = (uint32_t)conf->concurrency;
+    batcher->instances = conf->most ? (uint32_t)conf->most : batcher->starts;
+    if (batcher->instances >= batcher->starts)
+        return 0;
+    return belt_node_error(err, at, "max_concurrency of %s is less than its concurrency: %u",
+                           batcher->path, batcher->starts);
+}
+
 /* What every batcher has; `columns` are those of the messages it is sent. */
 static int add_batcher(struct belt_builder *b, struct belt_batcher_spec *batcher,
                        const char *format, struct belt_error *err)
@@ -287,8 +301,9 @@ static int add_batcher(struct belt_builder *b, struct belt_batcher_spec *batcher
     batcher->bytes = conf.bytes;
     batcher->timeout = conf.timeout ? conf.timeout : UINT64_MAX;
     batcher->memory = conf.memory;
-    batcher->instances = (uint32_t)conf.concurrency;
-    rc = set_order(b->spec, batcher, conf.order == 0, err);
+    rc = set_size(batcher, &conf, err);
+    if (rc == 0)
+        rc = set_order(b->spec, batcher, conf.order == 0, err);
     if (rc < 0)
         return rc;
     batcher->blocking = conf.blocking;
@@ -392,7 +407,7 @@ static int add_failed(struct belt_builder *b, struct belt_error *err)
     if (rc == 0 && batcher->aggregate)
         return belt_node_error(err, node, "failed messages cannot be aggregated");
     batcher->ordered = false;
-    batcher->instances = 1;
+    batcher->instances = batcher->starts = 1;
     batcher->retry.attempts = 1; /* a sink that fails here fails the run */
     return rc < 0 ? rc : check_paths(spec, spec->batchers_used + 1, err);
 }

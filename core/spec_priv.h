@@ -79,16 +79,16 @@ struct belt_batcher_spec {
     struct belt_agg_spec *aggregate;               /* NULL: rows pass through */
     struct belt_column_info columns[BELT_COLUMNS]; /* what the format sees */
     int columns_used;
-    int key;       /* column of the batch key, -1: none */
-    int partition; /* column that says which instance, -1: the key does */
-    bool ordered;  /* rows leave in the order of the input */
-    uint32_t instances;
-    int64_t size;     /* a batch is cut at so many messages, */
-    uint64_t bytes;   /* so many bytes, */
-    uint64_t timeout; /* or so long after its first message (ns) */
-    uint64_t memory;  /* arena of the open batches, bytes */
-    uint64_t hold;    /* rows that may wait for an instance whose edge is full, bytes */
-    int when_full;    /* enum belt_when_full: and then */
+    int key;                    /* column of the batch key, -1: none */
+    int partition;              /* column that says which instance, -1: the key does */
+    bool ordered;               /* rows leave in the order of the input */
+    uint32_t instances, starts; /* that are made; that get messages from the start */
+    int64_t size;               /* a batch is cut at so many messages, */
+    uint64_t bytes;             /* so many bytes, */
+    uint64_t timeout;           /* or so long after its first message (ns) */
+    uint64_t memory;            /* arena of the open batches, bytes */
+    uint64_t hold;              /* rows that may wait for an instance whose edge is full, bytes */
+    int when_full;              /* enum belt_when_full: and then */
     const char *spill_path;
     uint64_t spill_size; /* for each instance, bytes */
     bool blocking;
@@ -115,7 +115,8 @@ struct belt_processor_spec {
     char name[128]; /* "processor", "processors.parse", "processors.parse+enrich" */
     const struct belt_node *node;
     int first_step, steps_used; /* of spec->steps */
-    uint32_t instances;         /* 0: as the planner likes */
+    uint32_t instances;         /* at the start; 0: as the planner likes */
+    uint32_t most;              /* that a resize may go up to; 0: it has no say */
     int isolation;              /* enum belt_isolation */
     struct belt_worker_conf workers;
     bool blocking;     /* lanes of its own */

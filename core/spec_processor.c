@@ -8,7 +8,7 @@
 #include "core/worker_settings_priv.h"
 
 struct processor_conf {
-    int64_t concurrency;
+    int64_t concurrency, most;
     int isolation, dispatch;
     bool blocking;
     struct belt_worker_conf workers;
@@ -22,6 +22,8 @@ struct processor_conf {
 static const struct belt_setting processor_settings[] = {
     { "concurrency", BELT_SET_INT, AT(concurrency), "0",
       "instances; 0: as many as there are cores, or as the processor before has", NULL, 0, 256 },
+    { "max_concurrency", BELT_SET_INT, AT(most), "0",
+      "instances that it may be resized to while it runs; 0: no others", NULL, 0, 256 },
     { "from", BELT_SET_TEXT, AT(from), "",
       "the processor whose messages it gets; default: the one before", NULL, 0, 0 },
     { "dispatch", BELT_SET_CHOICE, AT(dispatch), "auto",
@@ -78,6 +80,15 @@ static int check_isolation(const struct written *w, struct belt_error *err)
     return belt_worker_conf_check(conf, w->node, w->path, err);
 }
 
+static int check_size(const struct written *w, struct belt_error *err)
+{
+    if (!w->conf.most || w->conf.concurrency <= w->conf.most)
+        return 0;
+    return belt_node_error(err, belt_node_get(w->node, "max_concurrency"),
+                           "max_concurrency of %s is less than its concurrency: %lld", w->path,
+                           (long long)w->conf.concurrency);
+}
+
 static int check_dispatch(struct written *w, struct belt_error *err)
 {
     bool field = w->conf.partition_by && *w->conf.partition_by;
@@ -132,6 +143,8 @@ static int read_one(struct belt_builder *b, struct writings *all, const struct b
     if (rc == 0)
         rc = check_isolation(w, err);
     if (rc == 0)
+        rc = check_size(w, err);
+    if (rc == 0)
         rc = check_dispatch(w, err);
     const struct belt_node *steps = w->conf.steps;
     if (rc == 0 && steps && belt_node_kind(steps) != BELT_NODE_LIST)
@@ -168,6 +181,18 @@ static int read_all(struct belt_builder *b, struct writings *all, struct belt_er
 
 /* ---- those that run --------------------------------------------------------- */
 
+/* It says how many instances it wants; else it has as many as its sender. */
+static bool is_sized(const struct written *w)
+{
+    return belt_node_get(w->node, "concurrency") || belt_node_get(w->node, "max_concurrency");
+}
+
+static bool same_size(const struct belt_processor_spec *p, const struct written *w)
+{
+    return !is_sized(w) ||
+           (p->instances == (uint32_t)w->conf.concurrency && p->most == (uint32_t)w->conf.most);
+}
+
 /* A new one behind `from`. NULL: too many. */
 static struct belt_processor_spec *begin(struct belt_spec *spec, int from, const struct written *w,
                                          const char *name)
@@ -181,6 +206,7 @@ static struct belt_processor_spec *begin(struct belt_spec *spec, int from, const
                                        .first_step = first_step,
                                        .steps_used = spec->steps_used - first_step,
                                        .instances = (uint32_t)w->conf.concurrency,
+                                       .most = (uint32_t)w->conf.most,
                                        .isolation = w->conf.isolation,
                                        .workers = w->conf.workers,
                                        .blocking = w->conf.blocking,
@@ -192,8 +218,10 @@ static struct belt_processor_spec *begin(struct belt_spec *spec, int from, const
         struct belt_processor_spec *sender = &spec->processors[from];
         sender->children++;
         p->visible = sender->visible;
-        if (!belt_node_get(w->node, "concurrency"))
+        if (!is_sized(w)) {
             p->instances = sender->instances;
+            p->most = sender->most;
+        }
     }
     return p;
 }
@@ -235,8 +263,7 @@ static bool same_workers(const struct belt_worker_conf *a, const struct belt_wor
 
 static bool is_like(const struct belt_processor_spec *p, const struct written *w)
 {
-    bool given = belt_node_get(w->node, "concurrency") != NULL;
-    return (!given || w->conf.concurrency == p->instances) && p->isolation == w->conf.isolation &&
+    return same_size(p, w) && p->isolation == w->conf.isolation &&
            p->blocking == w->conf.blocking && same_workers(&p->workers, &w->conf.workers);
 }
 
@@ -256,8 +283,7 @@ static bool may_join(const struct belt_spec *spec, const struct writings *all, i
 
 static bool same_count(const struct belt_spec *spec, int from, const struct written *w)
 {
-    return from < 0 || !belt_node_get(w->node, "concurrency") ||
-           spec->processors[from].instances == (uint32_t)w->conf.concurrency;
+    return from < 0 || same_size(&spec->processors[from], w);
 }
 
 /* The sender's instances have one partition each already. */
@@ -347,6 +373,7 @@ static int begin_behind(struct belt_spec *spec, struct written *w, struct belt_e
     if (!begin(spec, from, &same, name))
         return too_many(w, err);
     spec->processors[w->last].instances = p->instances;
+    spec->processors[w->last].most = p->most;
     return 0;
 }
 
@@ -389,7 +416,8 @@ static bool keeps_order(const struct belt_spec *spec)
         const struct belt_processor_spec *at = &spec->processors[p];
         if (at->children > 1 || at->dispatch != BELT_DISPATCH_AUTO)
             return false;
-        if (at->from >= 0 && at->instances != spec->processors[at->from].instances)
+        const struct belt_processor_spec *from = &spec->processors[at->from < 0 ? p : at->from];
+        if (at->instances != from->instances || at->most != from->most)
             return false;
     }
     return true;

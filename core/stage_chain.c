@@ -18,11 +18,9 @@ static struct belt_chain chain_steps(const struct belt_chain_stage *chain)
     return belt_chain_of(chain->stage.run->spec, chain->processor);
 }
 
-static int chain_init(struct belt_stage *stage, struct belt_error *err)
+static int begin_steps(struct belt_chain_stage *chain, struct belt_error *err)
 {
-    struct belt_chain_stage *chain = chain_of(stage);
-    if (chain->worker)
-        return belt_worker_start(chain->worker, belt_now(), err);
+    struct belt_stage *stage = &chain->stage;
     const struct belt_engine_run *run = stage->run;
     struct belt_instance in = {
         .size = sizeof in,
@@ -34,6 +32,52 @@ static int chain_init(struct belt_stage *stage, struct belt_error *err)
         .context = &run->context
     };
     return belt_steps_init(chain_steps(chain), chain->states, &chain->steps_ready, &in, err);
+}
+
+/* Keeps what it has begun when some of it fails: so at the start. */
+static int chain_init(struct belt_stage *stage, struct belt_error *err)
+{
+    struct belt_chain_stage *chain = chain_of(stage);
+    if (chain->idle)
+        return 0;
+    return chain->worker ? belt_worker_start(chain->worker, belt_now(), err)
+                         : begin_steps(chain, err);
+}
+
+int belt_chain_begin(struct belt_stage *stage, struct belt_error *err)
+{
+    struct belt_chain_stage *chain = chain_of(stage);
+    if (stage->ended || chain->steps_ready)
+        return 0;
+    if (chain->worker)
+        return belt_worker_lives(chain->worker) ? 0
+                                                : belt_worker_start(chain->worker, belt_now(), err);
+    int rc = begin_steps(chain, err);
+    if (rc < 0)
+        belt_steps_fini(chain_steps(chain), chain->states, &chain->steps_ready);
+    return rc;
+}
+
+/* What it still has to do, or may have to, is done by its steps. */
+static bool is_needed(const struct belt_chain_stage *chain)
+{
+    const struct belt_engine_run *run = chain->stage.run;
+    return chain->stage.ended || (chain->retry && chain->retry->used) ||
+           (run->holds && belt_holds_used(run->holds));
+}
+
+int belt_chain_end(struct belt_stage *stage, struct belt_error *err)
+{
+    struct belt_chain_stage *chain = chain_of(stage);
+    struct belt_chain steps = chain_steps(chain);
+    if (is_needed(chain))
+        return 0;
+    if (chain->worker)
+        return belt_worker_retire(chain->worker, &stage->run->aborting, err);
+    belt_steps_fini(steps, chain->states, &chain->steps_ready);
+    for (int s = 0; s < steps.steps_used; s++)
+        memset(chain->states[s], 0, steps.steps[s].part->state_size);
+    return 0;
 }
 
 static void chain_fini(struct belt_stage *stage)
@@ -57,7 +101,7 @@ static bool take_frame(struct belt_chain_stage *chain, uint64_t now)
     chain->frame = chain->retry ? belt_retry_frame(chain, now) : NULL;
     if (chain->frame)
         return true;
-    struct belt_input_frame *frame = belt_intake_peek(&chain->intake);
+    struct belt_input_frame *frame = chain->idle ? NULL : belt_intake_peek(&chain->intake);
     bool may = frame && (!chain->retry || belt_retry_may_take(chain, frame));
     chain->frame = may ? frame : NULL;
     return may;
@@ -326,7 +370,7 @@ static enum belt_turn chain_turn(struct belt_stage *stage, uint64_t now, struct 
     if (!chain->frame && !belt_dispatch_partials(chain, now, false))
         return BELT_TURN_OUT;
     if (chain->worker)
-        return worker_turn(chain, now, err);
+        return chain->idle ? no_input(chain, now) : worker_turn(chain, now, err);
     if (!chain->frame) {
         if (!take_frame(chain, now))
             return no_input(chain, now);
@@ -344,7 +388,7 @@ static enum belt_turn chain_turn(struct belt_stage *stage, uint64_t now, struct 
 static uint64_t chain_deadline(const struct belt_stage *stage)
 {
     const struct belt_chain_stage *chain = (const struct belt_chain_stage *)(const void *)stage;
-    bool watching = chain->worker && stage->last == BELT_TURN_IN;
+    bool watching = chain->worker && !chain->idle && stage->last == BELT_TURN_IN;
     uint64_t first = watching ? belt_worker_deadline(chain->worker) : UINT64_MAX;
     uint64_t again = chain->retry && !chain->frame ? belt_retry_next_due(chain->retry) : first;
     first = again < first ? again : first;
@@ -358,11 +402,28 @@ static uint64_t chain_deadline(const struct belt_stage *stage)
     return first;
 }
 
+/* Waiting for its worker is no rest. Rows beside a full edge are in a committed place, but
+ * would be passed by those that a resize sends another way. */
+static bool chain_quiet(const struct belt_stage *stage)
+{
+    const struct belt_chain_stage *chain = (const struct belt_chain_stage *)(const void *)stage;
+    if (stage->last != BELT_TURN_IN || (chain->worker && published(chain) != chain->taken))
+        return false;
+    if (!belt_load_relaxed32(&stage->run->barrier.clear)) /* relaxed: of the round's epoch */
+        return true;
+    for (int o = 0; o < chain->outlets_used; o++)
+        for (uint32_t i = 0; i < chain->outlets[o].batcher->instances; i++)
+            if (!belt_row_out_empty(&chain->outlets[o].outs[i]))
+                return false;
+    return true;
+}
+
 const struct belt_stage_kind belt_chain_kind = {
     .name = "processor",
     .init = chain_init,
     .turn = chain_turn,
     .fini = chain_fini,
     .deadline = chain_deadline,
+    .quiet = chain_quiet,
     .fd = chain_fd,
 };

@@ -120,7 +120,7 @@ static void publish(struct belt_source_stage *s, struct belt_feed *feed,
     if (s->stage.lane->now >= s->stamps.due)
         belt_latency_read(s, s->ledger.next, belt_tell_now(&s->stage));
     if (fill->last_of_chunk)
-        s->feed = (s->feed + 1) % s->feeds_used;
+        s->feed = (s->feed + 1) % s->feeds_active;
     uint64_t bytes = 0;
     if (count)
         bytes = (uint64_t)frame->spans[count - 1].at + frame->spans[count - 1].size -
@@ -137,11 +137,9 @@ static void finish(struct belt_source_stage *s)
     s->finished = true;
     if (s->stopping)
         belt_store_release32(&s->stage.run->incomplete, 1);
-    for (uint32_t f = 0; f < s->feeds_used; f++) {
+    for (uint32_t f = 0; f < s->feeds_used; f++)
         belt_close(&s->feeds[f].tx);
-        for (uint32_t r = 0; r < s->feeds[f].readers_used; r++)
-            belt_lane_wake(s->feeds[f].readers[r]);
-    }
+    belt_run_wake(s->stage.run); /* those that sleep without messages, too */
 }
 
 /* The end is reached when all that was read is settled: only then is there

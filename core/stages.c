@@ -19,21 +19,23 @@ static void describe(const struct belt_pipeline *p, uint32_t index, struct belt_
         const struct belt_source_spec *source = &spec->sources[index];
         out->name = source->path;
         out->part = source->use.part->name;
-        out->instances = plan->source_instances[index];
+        out->instances = out->active = plan->source_instances[index];
     } else if (index < plan->first_batcher) {
         uint32_t of = index - plan->first_processor;
         out->role = BELT_ROLE_PROCESSOR;
         out->name = spec->processors[of].name;
         out->part = "";
         out->instances = plan->processor_instances[of];
+        out->active = p->run ? p->run->processors_active[of] : plan->processor_active[of];
     } else {
         const struct belt_batcher_spec *batcher = &spec->batchers[index - plan->first_batcher];
         out->role = BELT_ROLE_BATCHER;
         out->name = batcher->path;
         out->part = batcher->sink.part->name;
         out->instances = batcher->instances;
+        out->active =
+            p->run ? p->run->batchers_active[index - plan->first_batcher] : batcher->starts;
     }
-    out->active = out->instances;
 }
 
 int belt_pipeline_stage(struct belt_pipeline *p, uint32_t index, struct belt_stage_info *out,

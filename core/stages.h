@@ -20,7 +20,7 @@ struct belt_stage_info {
     const char *name;   /* as in settings: "source", "sources.a", "batchers.totals" */
     const char *part;   /* of a source or a sink: "file"; of a processor "" */
     uint32_t instances; /* that there are */
-    uint32_t active;    /* that get messages: belt_pipeline_resize() */
+    uint32_t active;    /* that get messages: belt_pipeline_resize(), control.h */
 };
 /* Stage `index`: sources, then processors as they run (neighbours may be one:
  * "processors.parse+enrich"), then batchers, `failed` last; each kind in the order of the

@@ -300,6 +300,29 @@ static int refuse_to_go_on(const struct belt_worker *worker, struct belt_error *
                           (long long)conf->max_seconds);
 }
 
+/* What is left of it would slow its successor down. */
+static void forget(struct belt_worker *worker)
+{
+    struct belt_worker_block *block = worker->block;
+    finish_turn(worker);
+    block->careful = 0;
+    memset(block->attempts, 0, sizeof block->attempts);
+    worker->look_due = worker->quiet_due = UINT64_MAX;
+}
+
+int belt_worker_retire(struct belt_worker *worker, const uint32_t *aborting, struct belt_error *err)
+{
+    int status, rc = worker->unburied ? learn_of_death(worker, err) : 0;
+    bool lives = belt_worker_lives(worker);
+    if (lives)
+        belt_worker_end(worker);
+    belt_worker_stop(worker, aborting);
+    if (lives && rc == 0)
+        rc = belt_zygote_bury(worker->zygote, &worker->map, worker->pid, &status, err);
+    forget(worker);
+    return rc;
+}
+
 /* When the next one is to start. */
 static uint64_t start_at(struct belt_worker *worker, uint64_t now)
 {

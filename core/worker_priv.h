@@ -162,6 +162,13 @@ void belt_worker_end(struct belt_worker *worker);
 /* No worker from now on. Waits for one that was told to end, but not longer than for a
  * callback, nor once `aborting` is set; then, and all others, it kills. */
 void belt_worker_stop(struct belt_worker *worker, const uint32_t *aborting);
+/* Nothing is asked of it for now: it ends as by end() and stop(), and may be started again. */
+int belt_worker_retire(struct belt_worker *worker, const uint32_t *aborting,
+                       struct belt_error *err);
+static inline bool belt_worker_lives(const struct belt_worker *worker)
+{
+    return worker->pidfd >= 0;
+}
 /* The oldest result or NULL. */
 const struct belt_result *belt_worker_peek(struct belt_worker *worker);
 /* The oldest result, and the input of it if this was its last, were released. */

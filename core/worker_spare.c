@@ -53,9 +53,11 @@ int belt_spare_promote(struct belt_worker *worker)
 void belt_spare_drop(struct belt_worker *worker)
 {
     pid_t pid;
-    int pidfd = take(worker, &pid);
+    int status, pidfd = take(worker, &pid);
+    struct belt_error ignored;
     if (pidfd < 0)
         return;
     syscall(SYS_pidfd_send_signal, pidfd, SIGKILL, NULL, 0);
     close(pidfd);
+    belt_zygote_bury(worker->zygote, &worker->map, pid, &status, &ignored);
 }

@@ -1,6 +1,6 @@
 #include "core/control.h"
 #include "core/testing.h"
-#include "tests/unit/pipeline_fixture.h"
+#include "tests/unit/worker_fixture.h"
 
 #include <errno.h>
 
@@ -167,6 +167,27 @@ Test(pause, with_workers, .timeout = 30)
         cr_assert_eq(belt_pipeline_wait(p, 5 * MS, &err), -ETIMEDOUT);
         cr_assert_eq(belt_pipeline_pause(p, 10000 * MS, BELT_PAUSE_FLUSH, &err), 0, "%s", err.text);
         cr_assert_eq(totals_of(p).unsettled, 0);
+        belt_pipeline_resume(p);
+    }
+    belt_pipeline_free(p);
+}
+
+/* Its lane waits for the worker, and that is no rest. */
+Test(pause, waits_for_workers_behind_other_processors, .timeout = 30)
+{
+    struct belt_error err = { 0 };
+    struct belt_pipeline *p = pipeline_with(
+        &poison.part, "source: { say: { words: 'sleep,sleep,sleep', endless: true }, "
+                      "concurrency: 1 }\n"
+                      "processors: { in: { concurrency: 1 },\n"
+                      "              out: { isolation: process, steps: [ poison: {} ] } }\n"
+                      "batcher: { size: 1, sink: keep_all }\n");
+    cr_assert_eq(belt_pipeline_start(p, &err), 0, "%s", err.text);
+    for (int i = 0; i < 3; i++) {
+        cr_assert_eq(belt_pipeline_wait(p, 30 * MS, &err), -ETIMEDOUT);
+        cr_assert_eq(belt_pipeline_pause(p, 20000 * MS, 0, &err), 0, "%s", err.text);
+        cr_assert_eq(totals_of(p).unsettled, 0);
+        cr_assert_gt(totals_of(p).received, 0);
         belt_pipeline_resume(p);
     }
     belt_pipeline_free(p);
