@@ -1,6 +1,7 @@
 /* Memory for rings and regions: private to the process, or a memfd that other
  * processes map too. It comes zeroed, and begins on a huge page's boundary when
- * it is as big as one. */
+ * it is as big as one. Any thread may make any call, on a piece that no other call is
+ * at; each costs system calls, populating also the zeroing of all pages. */
 #ifndef BELT_MEM_H
 #define BELT_MEM_H
 

@@ -19,9 +19,12 @@
  * none allocates but open of a sharded ring, none may be made in a signal handler
  * that interrupted one of the same end.
  *
- * Progress. SPSC, broadcast, lossy: wait-free (a bounded number of steps).
- * MPMC: lock-free for claims; a reader finds the ring empty while the oldest
+ * Progress. SPSC, broadcast, lossy: wait-free (a bounded number of steps, lingering
+ * included). MPMC: lock-free for claims; a reader finds the ring empty while the oldest
  * item is still being written, and nobody spins for it. Sharded: as SPSC.
+ *
+ * Cost. Hot calls say theirs; a copy of items comes on top. Cold ones are system calls:
+ * open reads /proc (tens of us), format, check, and stat and reap of MPMC go over all slots.
  *
  * A process that dies between any two instructions leaves every ring usable.
  * SPSC, sharded, broadcast: what was published stays, what was released is gone,
@@ -73,8 +76,8 @@ enum belt_ring_flags {
     /* The caller sees to it that an end has one owner: opening takes no role and
      * reads nothing from /proc. For supervisors that watch their processes themselves. */
     BELT_NO_ROLES = 1,
-    /* Readers take what is there at once, even when waiting a moment would get
-     * both sides out of each other's lines (see belt_peek). */
+    /* Ends take what is there at once, even when waiting a moment would get both
+     * sides out of each other's lines (see belt_peek). */
     BELT_NO_LINGER = 2
 };
 
@@ -223,7 +226,8 @@ BELT_INLINE struct belt_slots belt_claim_at(struct belt_tx *tx, uint32_t skip, u
 {
     if (tx->way == BELT_WAY_SPANS)
         return belt_spans_claim(tx, skip, want);
-    return belt_claim_other(tx, skip, want);
+    struct belt_slots other = belt_claim_other(tx, skip, want);
+    return belt_slots_of(other.first, other.count, other.ticket);
 }
 
 BELT_INLINE struct belt_slots belt_claim(struct belt_tx *tx, uint32_t want)
@@ -245,14 +249,16 @@ BELT_INLINE void belt_publish(struct belt_tx *tx, uint32_t count)
 /* Up to `want` filled slots after the first `skip` unreleased ones, lent until
  * they are released. One run, maybe shorter than asked; 0: nothing (more) there.
  * MPMC, in-band, sharded: skip must be 0. Lossy: what is lent may change under
- * the reader; belt_release() says whether it did. A reader that has just taken
- * a lot and catches up lingers, at most some microseconds while items keep coming,
- * to get out of the writer's lines (not under BELT_NO_LINGER). */
+ * the reader; belt_release() says whether it did. An end that has just moved a lot and
+ * catches up lingers, at most some microseconds (4 MiB and more: 90) while items keep
+ * coming, to get out of the other's lines (not under BELT_NO_LINGER). Cost: a load of
+ * the writer's line when what was last seen is used up; MPMC: one locked instruction. */
 BELT_INLINE struct belt_slots belt_peek_at(struct belt_rx *rx, uint32_t skip, uint32_t want)
 {
     if (rx->way == BELT_WAY_SPANS)
         return belt_spans_peek(rx, skip, want);
-    return belt_peek_other(rx, skip, want);
+    struct belt_slots other = belt_peek_other(rx, skip, want);
+    return belt_slots_of(other.first, other.count, other.ticket);
 }
 
 BELT_INLINE struct belt_slots belt_peek(struct belt_rx *rx, uint32_t want)
@@ -262,7 +268,7 @@ BELT_INLINE struct belt_slots belt_peek(struct belt_rx *rx, uint32_t want)
 
 /* The oldest `count` slots go back to the writer (MPMC: exactly what was peeked).
  * False: the writer of a lossy ring has lapped us, nothing of it can be trusted;
- * rx->missed has grown by what was lost. */
+ * rx->missed has grown by what was lost. Cost: as belt_publish; lossy: a fence. */
 BELT_INLINE bool belt_release(struct belt_rx *rx, uint32_t count)
 {
     if (rx->way == BELT_WAY_SPANS)
@@ -272,8 +278,14 @@ BELT_INLINE bool belt_release(struct belt_rx *rx, uint32_t count)
 
 /* ---- hot: items by copy, all kinds --------------------------------------------- */
 
+/* An item up to this many bytes goes to the kinds below as a copy: what they call out of
+ * line needs it in memory, and no other kind is to keep it there for their sake. What is
+ * popped is not: it has to be where the caller wants it before its slot is given back,
+ * or a death in between would lose it. */
+enum { BELT_COPIED = 64 };
+
 /* One item of `size` bytes (pass sizeof: the copy becomes plain stores), at most
- * the ring's item_size. False: full. */
+ * the ring's item_size. False: full. Cost: a claim, a publish. */
 BELT_INLINE bool belt_push(struct belt_tx *tx, const void *item, size_t size)
 {
     assert(size <= tx->item_size);
@@ -281,14 +293,15 @@ BELT_INLINE bool belt_push(struct belt_tx *tx, const void *item, size_t size)
         return belt_inband_push(tx, item, size);
     if (tx->way == BELT_WAY_SPANS)
         return belt_spans_push(tx, item, size);
-    if (tx->way <= BELT_WAY_MPMC_CRASH_UNSAFE)
-        return belt_mpmc_push(tx, item, size);
-    if (tx->way == BELT_WAY_SHARDED)
-        return belt_sharded_push(tx, item, size);
-    return belt_push_other(tx, item, size);
+    if (size > BELT_COPIED)
+        return belt_push_rest(tx, item, size);
+    uint64_t copy[BELT_COPIED / sizeof(uint64_t)];
+    belt_copy(copy, item, size);
+    return belt_push_rest(tx, copy, size);
 }
 
-/* False: nothing there now; belt_rx_ended() tells whether there ever will be. */
+/* False: nothing there now; belt_rx_ended() tells whether there ever will be. Cost: a
+ * peek, a release; in-band that once a line. */
 BELT_INLINE bool belt_pop(struct belt_rx *rx, void *item, size_t size)
 {
     assert(size <= rx->item_size);
@@ -304,7 +317,8 @@ BELT_INLINE bool belt_pop(struct belt_rx *rx, void *item, size_t size)
 }
 
 /* Up to `count` items, `size` bytes each, from or to an array without gaps.
- * How many: fewer than asked when the ring is full or empty. */
+ * How many: fewer than asked when the ring is full or empty. Cost: one of the above for
+ * all of a run, and a call. */
 BELT_API uint32_t belt_push_n(struct belt_tx *tx, const void *items, uint32_t count, size_t size);
 BELT_API uint32_t belt_pop_n(struct belt_rx *rx, void *items, uint32_t count, size_t size);
 

@@ -44,4 +44,14 @@ static inline bool belt_sharded_pop(struct belt_rx *rx, void *item, size_t size)
     return belt_pop_other(rx, item, size);
 }
 
+/* All kinds that are neither in-band nor spans, for belt_push(). */
+BELT_INLINE bool belt_push_rest(struct belt_tx *tx, const void *item, size_t size)
+{
+    if (tx->way <= BELT_WAY_MPMC_CRASH_UNSAFE)
+        return belt_mpmc_push(tx, item, size);
+    if (tx->way == BELT_WAY_SHARDED)
+        return belt_sharded_push(tx, item, size);
+    return belt_push_other(tx, item, size);
+}
+
 #endif

@@ -16,9 +16,12 @@ static uint64_t bytes_of(uint32_t mask, uint32_t slot_size)
     return ((uint64_t)mask + 1) * slot_size;
 }
 
-/* Sixteen lines, or an eighth of the ring. */
+/* Sixteen lines, or an eighth of the ring. None of a bulk ring: its lines come from the
+ * cache that all cores share, and fast enough as they are. */
 static uint32_t stretch_of(uint32_t mask, uint32_t slot_size)
 {
+    if (bytes_of(mask, slot_size) >= BELT_BULK)
+        return 0;
     uint32_t lines = 16 * BELT_LINE / slot_size, eighth = (mask + 1) / 8;
     return lines < eighth ? lines : eighth;
 }

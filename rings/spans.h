@@ -7,23 +7,27 @@
 #error "include ring.h instead"
 #endif
 
+/* By value: what a call out of line writes through a pointer would stay in memory, for
+ * whoever gets it from either. */
+static inline struct belt_slots belt_slots_of(void *first, uint32_t count, uint64_t ticket)
+{
+    struct belt_slots s = { first, count, ticket };
+    return s;
+}
+
 /* Of `count` slots from `ticket`, those before the ring's end. */
 static inline struct belt_slots belt_slots_at(char *first, uint32_t mask, uint32_t slot_size,
                                               uint64_t ticket, uint64_t count)
 {
     uint32_t at = (uint32_t)ticket & mask;
     uint64_t to_end = (uint64_t)mask + 1 - at;
-    struct belt_slots s;
-    s.first = first + (size_t)at * slot_size;
-    s.count = (uint32_t)(count < to_end ? count : to_end);
-    s.ticket = ticket;
-    return s;
+    return belt_slots_of(first + (size_t)at * slot_size,
+                         (uint32_t)(count < to_end ? count : to_end), ticket);
 }
 
 static inline struct belt_slots belt_no_slots(uint64_t ticket)
 {
-    struct belt_slots s = { NULL, 0, ticket };
-    return s;
+    return belt_slots_of(NULL, 0, ticket);
 }
 
 /* Broadcast: the slowest reader's cursor, acquired. */

@@ -12,7 +12,10 @@
  *     belt_sleep_done(sleep, fd)
  *
  * Either the waker's load sees the word and it writes to the eventfd, or the
- * sleeper's second look sees what was published: never neither. */
+ * sleeper's second look sees what was published: never neither.
+ *
+ * Progress: only ppoll blocks. Cost: a wake one load, or a system call when somebody
+ * sleeps; prepare a membarrier (0.4 us, more when another CPU runs a waker). */
 #ifndef BELT_WAIT_H
 #define BELT_WAIT_H
 

@@ -119,6 +119,7 @@ enum { MODEL_ACQ_REL = MODEL_ACQUIRE | MODEL_RELEASE };
 #define belt_cas_release(at, expected, v) MODEL_CAS_AS(MODEL_RELEASE, at, 8, expected, v)
 #define belt_cas_relaxed32(at, expected, v) MODEL_CAS_AS(0, at, 4, expected, v)
 
+#define belt_copy memcpy
 #define belt_data_store model_data_store
 #define belt_data_load model_data_load
 

@@ -49,3 +49,12 @@ Test(atomic, swapping_32_bits_does_the_same)
     cr_assert(belt_cas32(&word, &expected, 3));
     cr_assert_eq(word, 3);
 }
+
+Test(atomic, a_byte_is_stored_alone)
+{
+    uint8_t bytes[3] = { 1, 2, 3 };
+    belt_store_relaxed8(&bytes[1], 9);
+    cr_assert_eq(bytes[0], 1);
+    cr_assert_eq(bytes[1], 9);
+    cr_assert_eq(bytes[2], 3);
+}
