@@ -13,6 +13,7 @@ enum { TARGET_DROP = -1, TARGET_FAIL = -2 };
 struct way {
     struct belt_condition *condition; /* NULL: whatever is left */
     int target;                       /* a batcher's id, or one of the above */
+    uint32_t also;                    /* further batchers, a bit each */
 };
 
 struct route_conf {
@@ -29,9 +30,11 @@ static const struct belt_setting route_settings[] = {
     { "field", BELT_SET_TEXT, offsetof(struct route_conf, field), "",
       "the field whose value decides, with `to`", NULL, 0, 0 },
     { "to", BELT_SET_TREE, offsetof(struct route_conf, to), "",
-      "value: batcher, for each value; drop and fail stand for batchers", NULL, 0, 0 },
+      "value: batcher, or a list of them, for each value; drop and fail stand for batchers", NULL,
+      0, 0 },
     { "when", BELT_SET_TREE, offsetof(struct route_conf, when), "",
-      "instead of field and to: [ { if: condition, to: batcher }, ... ], the first that holds",
+      "instead of field and to: [ { if: condition, to: batcher or list }, ... ], the first that "
+      "holds",
       NULL, 0, 0 },
     { "else", BELT_SET_TEXT, offsetof(struct route_conf, otherwise), "fail",
       "batcher of the messages that are left, or drop, or fail", NULL, 0, 0 },
@@ -55,13 +58,34 @@ static int read_target(struct way *way, struct belt_setup *setup, const struct b
     return batcher < 0 ? batcher : 0;
 }
 
+/* One name, or a list of batchers that all get the message. */
+static int read_targets(struct way *way, struct belt_setup *setup, const struct belt_node *node,
+                        struct belt_error *err)
+{
+    if (belt_node_kind(node) != BELT_NODE_LIST)
+        return read_target(way, setup, node, belt_node_text(node), err);
+    int rc = belt_node_count(node) ? 0 : read_target(way, setup, node, NULL, err);
+    for (size_t i = 0; rc == 0 && i < belt_node_count(node); i++) {
+        struct way one = { 0 };
+        const struct belt_node *at = belt_node_at(node, i);
+        rc = read_target(&one, setup, at, belt_node_text(at), err);
+        if (rc == 0 && one.target < 0)
+            return belt_node_error(err, at, "drop and fail are not among several targets");
+        if (i == 0)
+            way->target = one.target;
+        else
+            way->also |= rc == 0 ? 1u << one.target : 0;
+    }
+    return rc;
+}
+
 static int value_way(struct route_conf *route, struct way *way, size_t i, struct belt_setup *setup,
                      struct belt_error *err)
 {
     const struct belt_node *node = belt_node_at(route->to, i);
     int rc = belt_condition_equal(&way->condition, setup, route->column,
                                   belt_node_key(route->to, i), node, err);
-    return rc < 0 ? rc : read_target(way, setup, node, belt_node_text(node), err);
+    return rc < 0 ? rc : read_targets(way, setup, node, err);
 }
 
 static int condition_way(struct route_conf *route, struct way *way, size_t i,
@@ -75,7 +99,7 @@ static int condition_way(struct route_conf *route, struct way *way, size_t i,
                                "when holds pairs: { if: { field: value }, "
                                "to: batcher }");
     int rc = belt_condition_new(&way->condition, setup, condition, err);
-    return rc < 0 ? rc : read_target(way, setup, target, belt_node_text(target), err);
+    return rc < 0 ? rc : read_targets(way, setup, target, err);
 }
 
 static int check_form(struct route_conf *route, struct belt_setup *setup, struct belt_error *err)
@@ -159,6 +183,13 @@ static void fail_one(const struct route_conf *route, size_t way, struct belt_vie
     belt_fail_message(view, i, reason);
 }
 
+static void send_also(const struct way *way, struct belt_view *view, uint32_t w, uint64_t rows)
+{
+    for (uint32_t also = way->also; also; also &= also - 1)
+        for (uint64_t rest = rows; rest; rest &= rest - 1)
+            belt_route_also(view, w * 64 + (uint32_t)__builtin_ctzll(rest), __builtin_ctz(also));
+}
+
 static void send(const struct route_conf *route, size_t way, struct belt_view *view, uint32_t w,
                  uint64_t rows)
 {
@@ -169,6 +200,7 @@ static void send(const struct route_conf *route, size_t way, struct belt_view *v
     }
     if (target != TARGET_FAIL) {
         belt_route_mask(view, w, rows, target);
+        send_also(&route->ways[way], view, w, rows);
         return;
     }
     for (; rows; rows &= rows - 1)

@@ -86,8 +86,12 @@ Test(route_conf, refuses_batchers_that_do_not_exist)
             "p.yaml:3:36: no batcher 'secnd'; did you mean 'second'?");
     refused(FIELDS "- route: { field: action, to: { a: first }, else: others }",
             "p.yaml:3:51: no batcher 'others' in this pipeline");
-    refused(FIELDS "- route: { field: action, to: { a: [first] } }",
+    refused(FIELDS "- route: { field: action, to: { a: [] } }",
             "p.yaml:3:36: a route ends in the name of a batcher, drop or fail");
+    refused(FIELDS "- route: { field: action, to: { a: [first, drop] } }",
+            "p.yaml:3:44: drop and fail are not among several targets");
+    refused(FIELDS "- route: { field: action, to: { a: [first, secnd] } }",
+            "p.yaml:3:44: no batcher 'secnd'; did you mean 'second'?");
 }
 
 Test(route_conf, refuses_fields_and_values_that_do_not_fit)
