@@ -8,6 +8,7 @@
 #include "core/spec_priv.h"
 
 #define MAX_KEYS INT64_C(10000000) /* unless set */
+#define MAX_KEYS_TEXT "10000000"
 #define MAX_KEYS_MOST INT64_C(1000000000)
 #define WORD 64 /* bytes of a name within an expression, with its end mark */
 
@@ -270,14 +271,29 @@ static int read_max_keys(struct reader *in, const struct belt_node *node)
     return 0;
 }
 
+/* One reader for each, in this order. */
+const struct belt_setting belt_aggregate_settings[] = {
+    { "group_by", BELT_SET_LIST, 0, "", "fields whose values make a group; without: one group",
+      NULL, 0, 0 },
+    { "columns", BELT_SET_TREE, 0, "",
+      "what comes out of each: { low: min(value), all: count() }; min, max, mean, sum, count", NULL,
+      0, 0 },
+    { "emit", BELT_SET_TREE, 0, "at_end", "when: at_end, or { every: 10s }", NULL, 0, 0 },
+    { "sort_by", BELT_SET_LIST, 0, "", "columns that rows are sorted by; without: as they lie",
+      NULL, 0, 0 },
+    { "max_keys", BELT_SET_INT, 0, MAX_KEYS_TEXT, "most groups; one more and the run fails", NULL,
+      1, MAX_KEYS_MOST },
+    { 0 },
+};
+
 static int read_all(struct reader *in, const struct belt_node *node)
 {
     static int (*const read[])(struct reader *, const struct belt_node *) = {
         read_group_by, read_columns, read_emit, read_sort_by, read_max_keys,
     };
-    static const char *const known[] = {
-        "group_by", "columns", "emit", "sort_by", "max_keys", NULL
-    };
+    const char *known[sizeof read / sizeof *read + 1] = { NULL };
+    for (size_t i = 0; belt_aggregate_settings[i].name; i++)
+        known[i] = belt_aggregate_settings[i].name;
     if (belt_node_kind(node) != BELT_NODE_MAP)
         return belt_node_error(in->err, node,
                                "aggregate is a map: { group_by: FIELD, columns: { ... } }");

@@ -87,6 +87,15 @@ BELT_API int belt_pipeline_report(struct belt_pipeline *p, FILE *out, struct bel
  * between turns or after the end. 0, or negative with the first broken rule. */
 BELT_API int belt_check(struct belt_pipeline *p, struct belt_error *err);
 
+/* What can be set beside the parts, by name ("processor", "failed"), for help pages. */
+struct belt_section {
+    const char *name, *also; /* also: another name, or NULL */
+    const char *help;
+    const char *scalar;                   /* the setting that a scalar means, or NULL */
+    const struct belt_setting *tables[2]; /* each ended by a name of NULL; the second may be NULL */
+    const char *const *without; /* names in them that do not hold here, NULL-ended; or NULL */
+};
+BELT_API const struct belt_section *belt_section_at(size_t i); /* NULL after the last */
 /* Built-in and added parts by kind, for help pages. NULL after the last. */
 BELT_API const struct belt_part *belt_part_at(struct belt_pipeline *p, size_t i);
 

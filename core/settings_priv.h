@@ -28,6 +28,13 @@ struct belt_settings_in {
 int belt_settings_read(const struct belt_settings_in *in, void *conf, struct belt_tree *tree,
                        struct belt_error *err);
 
+/* What is read of a pipeline beside its parts (sections.c). */
+extern const struct belt_setting belt_top_settings[], belt_hold_settings[], belt_source_settings[],
+    belt_rate_settings[], belt_restart_settings[], belt_processor_settings[],
+    belt_batcher_settings[], belt_aggregate_settings[], belt_spill_settings[],
+    belt_worker_settings[], belt_retry_settings[], belt_placement_settings[];
+extern const char *const belt_failed_without[]; /* of a batcher's, what `failed` has not */
+
 /* Fails on the first key of `map` not in `known` (NULL-ended), saying what was
  * meant. A NULL or null `map` has no keys; any other that is no map fails. */
 int belt_keys_check(const struct belt_node *map, const char *what, const char *const *known,

@@ -72,7 +72,7 @@ struct placement_conf {
     bool touch;
 };
 
-static const struct belt_setting placement_settings[] = {
+const struct belt_setting belt_placement_settings[] = {
     { "cpus", BELT_SET_TEXT, offsetof(struct placement_conf, cpus), "",
       "CPUs to use: 0-3,8; default: all that the process may use", NULL, 0, 0 },
     { "pin", BELT_SET_TREE, offsetof(struct placement_conf, pin), "",
@@ -97,7 +97,7 @@ static int add_placement(struct belt_builder *b, struct belt_error *err)
     struct placement_conf conf = { 0 };
     const struct belt_node *node = belt_node_get(b->root, "placement");
     struct belt_settings_in in = {
-        .table = placement_settings, .node = node, .at = b->root, .what = "placement"
+        .table = belt_placement_settings, .node = node, .at = b->root, .what = "placement"
     };
     int rc = belt_settings_read(&in, &conf, b->tree, err);
     b->spec->placement.cpus = conf.cpus;
@@ -115,9 +115,15 @@ struct top_conf {
     const char *name, *partition_by;
     uint64_t drain;
     int64_t fail_limit;
+    const struct belt_node *elsewhere; /* read by others, each with its own table */
 };
 
-static const struct belt_setting top_settings[] = {
+#define ELSEWHERE(name, help)                                                                      \
+    {                                                                                              \
+        name, BELT_SET_TREE, offsetof(struct top_conf, elsewhere), "", help, NULL, 0, 0            \
+    }
+
+const struct belt_setting belt_top_settings[] = {
     { "name", BELT_SET_TEXT, offsetof(struct top_conf, name), "pipeline",
       "the pipeline's name in messages and reports", NULL, 0, 0 },
     { "drain", BELT_SET_TIME, offsetof(struct top_conf, drain), "30s",
@@ -127,14 +133,28 @@ static const struct belt_setting top_settings[] = {
     { "partition_by", BELT_SET_TEXT, offsetof(struct top_conf, partition_by), "",
       "a field: its messages keep their order in processors and batchers that know it", NULL, 0,
       0 },
+    ELSEWHERE("plugins", "shared objects that have parts: [./libmine.so]"),
+    ELSEWHERE("source", "where messages come from; this or sources is required"),
+    ELSEWHERE("sources", "several, by name: { NAME: { ... } }"),
+    ELSEWHERE("processor", "what is done to each message"),
+    ELSEWHERE("processors", "several, by name, each from the one before"),
+    ELSEWHERE("batcher", "where messages are gathered for a sink"),
+    ELSEWHERE("batchers", "several, by name; the first gets what no step routes"),
+    ELSEWHERE("failed", "what becomes of messages that fail"),
+    ELSEWHERE("placement", "which CPUs and lanes"),
     { 0 },
 };
 
-static const char *const top_keys[] = {
-    "name",      "drain",         "fail_limit",  "partition_by", "plugins",  "source",
-    "sources",   "processor",     "processors",  "batcher",      "batchers", "failed",
-    "placement", "hold_messages", "hold_memory", NULL,
-};
+static int check_top(struct belt_builder *b, struct belt_error *err)
+{
+    const struct belt_setting *const tables[] = { belt_top_settings, belt_hold_settings };
+    const char *known[BELT_SETTINGS_MAX] = { NULL };
+    size_t count = 0;
+    for (size_t t = 0; t < sizeof tables / sizeof *tables; t++)
+        for (const struct belt_setting *s = tables[t]; s->name; s++)
+            known[count++] = s->name;
+    return belt_keys_check(b->root, "a pipeline", known, true, err);
+}
 
 int belt_spec_read_keys(struct belt_builder *b, const struct belt_node *node,
                         const struct belt_setting *table, const char *what, void *conf,
@@ -159,10 +179,10 @@ int belt_spec_read_keys(struct belt_builder *b, const struct belt_node *node,
 static int add_top(struct belt_builder *b, struct belt_error *err)
 {
     struct top_conf conf = { 0 };
-    int rc = belt_keys_check(b->root, "a pipeline", top_keys, true, err);
+    int rc = check_top(b, err);
     if (rc < 0)
         return rc;
-    rc = belt_spec_read_keys(b, b->root, top_settings, "pipeline", &conf, err);
+    rc = belt_spec_read_keys(b, b->root, belt_top_settings, "pipeline", &conf, err);
     if (rc < 0)
         return rc;
     snprintf(b->spec->name, sizeof b->spec->name, "%s", conf.name);

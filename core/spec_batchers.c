@@ -22,7 +22,7 @@ struct batcher_conf {
 
 #define AT(field) offsetof(struct batcher_conf, field)
 
-static const struct belt_setting batcher_settings[] = {
+const struct belt_setting belt_batcher_settings[] = {
     { "key", BELT_SET_TEXT, AT(key), "", "a text field: messages of one key go together", NULL, 0,
       0 },
     { "partition_by", BELT_SET_TEXT, AT(partition_by), "",
@@ -278,7 +278,7 @@ static int add_batcher(struct belt_builder *b, struct belt_batcher_spec *batcher
                        const char *format, struct belt_error *err)
 {
     struct batcher_conf conf = { 0 };
-    struct belt_settings_in in = { .table = batcher_settings,
+    struct belt_settings_in in = { .table = belt_batcher_settings,
                                    .node = batcher->node,
                                    .at = b->root,
                                    .what = batcher->path,
@@ -377,7 +377,7 @@ static int read_retry(struct belt_builder *b, struct belt_error *err)
     static const struct belt_retry_conf once = { 1, BACKOFF, BACKOFF_MAX };
     const struct belt_node *node = belt_node_get(b->root, "failed");
     struct batcher_conf conf = { 0 };
-    struct belt_settings_in in = { .table = batcher_settings,
+    struct belt_settings_in in = { .table = belt_batcher_settings,
                                    .node = node,
                                    .at = b->root,
                                    .what = "failed",
@@ -385,6 +385,19 @@ static int read_retry(struct belt_builder *b, struct belt_error *err)
     int rc = node ? belt_settings_read(&in, &conf, b->tree, err) : 0;
     b->spec->retry = retry_of(&conf, &once);
     return rc;
+}
+
+const char *const belt_failed_without[] = { "aggregate", "concurrency", "order", NULL };
+
+static int check_failed(const struct belt_node *node, struct belt_error *err)
+{
+    for (const char *const *key = belt_failed_without; *key; key++)
+        if (belt_node_get(node, *key))
+            return belt_node_error(err, belt_node_get(node, *key),
+                                   "failed: '%s' is for batchers: failed messages go to one "
+                                   "instance, as they come",
+                                   *key);
+    return 0;
 }
 
 static int add_failed(struct belt_builder *b, struct belt_error *err)
@@ -403,9 +416,9 @@ static int add_failed(struct belt_builder *b, struct belt_error *err)
     memcpy(batcher->columns, failed_columns, sizeof failed_columns);
     batcher->columns_used = BELT_FAILED_COLUMNS;
     spec->failed = spec->batchers_used;
-    int rc = add_batcher(b, batcher, FAILED_FORMAT, err);
-    if (rc == 0 && batcher->aggregate)
-        return belt_node_error(err, node, "failed messages cannot be aggregated");
+    int rc = check_failed(node, err);
+    if (rc == 0)
+        rc = add_batcher(b, batcher, FAILED_FORMAT, err);
     batcher->ordered = false;
     batcher->instances = batcher->starts = 1;
     batcher->retry.attempts = 1; /* a sink that fails here fails the run */

@@ -8,7 +8,7 @@ struct hold_conf {
     uint64_t memory;
 };
 
-static const struct belt_setting hold_settings[] = {
+const struct belt_setting belt_hold_settings[] = {
     { "hold_messages", BELT_SET_INT, offsetof(struct hold_conf, messages), "0",
       "messages that steps may hold at a time (belt_hold)", NULL, 0, 1 << 20 },
     { "hold_memory", BELT_SET_SIZE, offsetof(struct hold_conf, memory), "4MiB",
@@ -23,7 +23,7 @@ int belt_spec_add_hold_all(struct belt_builder *b, struct belt_error *err)
     struct hold_conf conf = { 0 };
     const struct belt_node *messages = belt_node_get(b->root, "hold_messages");
     const struct belt_node *memory = belt_node_get(b->root, "hold_memory");
-    int rc = belt_spec_read_keys(b, b->root, hold_settings, "pipeline", &conf, err);
+    int rc = belt_spec_read_keys(b, b->root, belt_hold_settings, "pipeline", &conf, err);
     if (rc < 0)
         return rc;
     if (memory && !conf.messages)

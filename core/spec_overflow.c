@@ -9,7 +9,7 @@ struct spill_conf {
     uint64_t size;
 };
 
-static const struct belt_setting spill_settings[] = {
+const struct belt_setting belt_spill_settings[] = {
     { "path", BELT_SET_TEXT, offsetof(struct spill_conf, path), NULL,
       "a folder; the file in it has no name and is gone with the process", NULL, 0, 0 },
     { "size", BELT_SET_SIZE, offsetof(struct spill_conf, size), NULL,
@@ -24,7 +24,7 @@ static int add_spill(struct belt_builder *b, struct belt_batcher_spec *batcher,
     char what[128];
     snprintf(what, sizeof what, "%s.spill", batcher->path);
     struct belt_settings_in in = {
-        .table = spill_settings, .node = node, .at = batcher->node, .what = what
+        .table = belt_spill_settings, .node = node, .at = batcher->node, .what = what
     };
     int rc = belt_settings_read(&in, &conf, b->tree, err);
     batcher->spill_path = conf.path;

@@ -19,7 +19,7 @@ struct processor_conf {
 #define WORKERS(field) offsetof(struct processor_conf, workers.field)
 #define AT(field) offsetof(struct processor_conf, field)
 
-static const struct belt_setting processor_settings[] = {
+const struct belt_setting belt_processor_settings[] = {
     { "concurrency", BELT_SET_INT, AT(concurrency), "0",
       "instances; 0: as many as there are cores, or as the processor before has", NULL, 0, 256 },
     { "max_concurrency", BELT_SET_INT, AT(most), "0",
@@ -137,7 +137,7 @@ static int read_one(struct belt_builder *b, struct writings *all, const struct b
     snprintf(w->name, sizeof w->name, "%s", *name ? name : "processor");
     snprintf(w->path, sizeof w->path, *name ? "processors.%.64s" : "processor", name);
     struct belt_settings_in in = {
-        .table = processor_settings, .node = node, .at = b->root, .what = w->path
+        .table = belt_processor_settings, .node = node, .at = b->root, .what = w->path
     };
     int rc = belt_settings_read(&in, &w->conf, b->tree, err);
     if (rc == 0)

@@ -9,7 +9,7 @@ struct retry_conf {
     const char *ordered;
 };
 
-static const struct belt_setting retry_settings[] = {
+const struct belt_setting belt_retry_settings[] = {
     { "retry_memory", BELT_SET_SIZE, offsetof(struct retry_conf, memory), MEMORY,
       "for messages that wait for their next attempt, in each processor instance", NULL, 1 << 16,
       1u << 31 },
@@ -25,7 +25,7 @@ int belt_spec_add_retry(struct belt_builder *b, struct belt_error *err)
     struct belt_spec *spec = b->spec;
     const struct belt_node *failed = belt_node_get(b->root, "failed");
     struct retry_conf conf = { 0 };
-    int rc = belt_spec_read_keys(b, failed, retry_settings, "failed", &conf, err);
+    int rc = belt_spec_read_keys(b, failed, belt_retry_settings, "failed", &conf, err);
     spec->retry_ordered = -1;
     spec->retry_memory = conf.memory > spec->slab ? conf.memory : spec->slab;
     if (rc < 0)

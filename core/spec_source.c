@@ -15,7 +15,7 @@ struct source_conf {
 
 #define AT(field) offsetof(struct source_conf, field)
 
-static const struct belt_setting source_settings[] = {
+const struct belt_setting belt_source_settings[] = {
     { "concurrency", BELT_SET_INT, AT(concurrency), "0", "instances; 0: as many as there are cores",
       NULL, 0, 256 },
     { "window", BELT_SET_INT, AT(window), WINDOW,
@@ -41,7 +41,7 @@ struct restart_conf {
     uint64_t within, backoff;
 };
 
-static const struct belt_setting restart_settings[] = {
+const struct belt_setting belt_restart_settings[] = {
     { "max", BELT_SET_INT, offsetof(struct restart_conf, max), "3", "so often, of one instance",
       NULL, 1, BELT_RESTARTS },
     { "within", BELT_SET_TIME, offsetof(struct restart_conf, within), "5s",
@@ -59,7 +59,7 @@ static int read_restart(struct belt_builder *b, struct belt_source_spec *source,
     char what[128];
     snprintf(what, sizeof what, "%s restart", source->path);
     struct belt_settings_in in = {
-        .table = restart_settings, .node = node, .what = what, .scalar = "max"
+        .table = belt_restart_settings, .node = node, .what = what, .scalar = "max"
     };
     if (!node)
         return 0;
@@ -76,7 +76,7 @@ struct rate_conf {
     uint64_t per;
 };
 
-static const struct belt_setting rate_settings[] = {
+const struct belt_setting belt_rate_settings[] = {
     { "messages", BELT_SET_INT, offsetof(struct rate_conf, messages), NULL,
       "so many messages, over all instances", NULL, 1, 0 },
     { "per", BELT_SET_TIME, offsetof(struct rate_conf, per), "1s", "in so long, evenly", NULL, 0,
@@ -93,7 +93,7 @@ static int read_rate(struct belt_builder *b, struct belt_source_spec *source,
     char what[128];
     snprintf(what, sizeof what, "%s rate", source->path);
     struct belt_settings_in in = {
-        .table = rate_settings, .node = node, .what = what, .scalar = "messages"
+        .table = belt_rate_settings, .node = node, .what = what, .scalar = "messages"
     };
     if (!node)
         return 0;
@@ -126,7 +126,7 @@ static int read_demand(struct belt_source_spec *source, const struct source_conf
 
 static bool is_own(const char *key)
 {
-    for (const struct belt_setting *s = source_settings; s->name; s++)
+    for (const struct belt_setting *s = belt_source_settings; s->name; s++)
         if (strcmp(s->name, key) == 0)
             return true;
     return false;
@@ -151,7 +151,7 @@ static int check_rest(struct belt_builder *b, const struct belt_source_spec *sou
     size_t count = 0;
     if (rest->count < 2)
         return 0;
-    for (const struct belt_setting *s = source_settings; s->name; s++)
+    for (const struct belt_setting *s = belt_source_settings; s->name; s++)
         known[count++] = s->name;
     for (size_t i = 0; i < rest->count && count < BELT_SETTINGS_MAX; i++)
         if (belt_registry_find(b->registry, BELT_SOURCE, belt_node_key(rest, i)))
@@ -212,7 +212,7 @@ static int add_source(struct belt_builder *b, const struct belt_node *node, cons
     if (rc < 0)
         return rc;
     struct belt_settings_in in = {
-        .table = source_settings, .node = own, .at = node, .what = source->path
+        .table = belt_source_settings, .node = own, .at = node, .what = source->path
     };
     rc = belt_settings_read(&in, &conf, b->tree, err);
     source->instances = (uint32_t)conf.concurrency;

@@ -18,7 +18,7 @@ int belt_worker_conf_check(const struct belt_worker_conf *conf, const struct bel
 
 /* ---- of a batcher's sink ---------------------------------------------------------- */
 
-static const struct belt_setting sink_worker_settings[] = {
+const struct belt_setting belt_worker_settings[] = {
 #define BELT_WORKER_SETTING(field, type, fallback, help, choices, min, max)                        \
     { #field, type, offsetof(struct belt_worker_conf, field), fallback, help, choices, min, max },
 #include "core/worker_settings.def"
@@ -45,7 +45,7 @@ int belt_spec_add_sink_worker(struct belt_builder *b, struct belt_batcher_spec *
     char path[128];
     snprintf(path, sizeof path, "%s.worker", batcher->path);
     struct belt_settings_in in = {
-        .table = sink_worker_settings, .node = settings, .at = batcher->node, .what = path
+        .table = belt_worker_settings, .node = settings, .at = batcher->node, .what = path
     };
     batcher->isolation = isolation;
     if (isolation != BELT_ISOLATION_PROCESS && settings)

@@ -1,4 +1,4 @@
-/* help: the overview, a verb, or a part from its settings table. */
+/* help: the overview, a verb, or a part or a block of a pipeline from its settings tables. */
 #include <inttypes.h>
 #include <string.h>
 
@@ -47,12 +47,39 @@ static void print_part(const struct belt_part *part)
         printf("  In short: `%s: VALUE` sets %s.\n", part->name, part->scalar);
 }
 
+static bool is_without(const struct belt_section *section, const char *name)
+{
+    for (const char *const *other = section->without; other && *other; other++)
+        if (strcmp(*other, name) == 0)
+            return true;
+    return false;
+}
+
+static void print_section(const struct belt_section *section)
+{
+    printf("settings of %s: %s\n", section->name, section->help);
+    for (int t = 0; t < 2; t++)
+        for (const struct belt_setting *s = section->tables[t]; s && s->name; s++)
+            if (!is_without(section, s->name))
+                print_setting(s);
+    if (section->scalar)
+        printf("  In short: `%s: VALUE` sets %s.\n", section->name, section->scalar);
+}
+
+static bool is_called(const struct belt_section *section, const char *name)
+{
+    return strcmp(section->name, name) == 0 || (section->also && strcmp(section->also, name) == 0);
+}
+
 static void print_overview(struct belt_pipeline *p)
 {
     puts("beltway runs pipelines: a source, steps, batchers, sinks.\n"
          "Usage: beltway VERB ...\n");
     for (const struct belt_app_verb *verb = belt_app_verbs; verb->name; verb++)
         printf("  %-10s %s\n", verb->name, verb->help);
+    puts("\nBlocks of a pipeline:");
+    for (size_t i = 0; belt_section_at(i); i++)
+        printf("  %-10s %s\n", belt_section_at(i)->name, belt_section_at(i)->help);
     for (int kind = BELT_SOURCE; kind < KINDS; kind++) {
         printf("\n%c%ss:\n", kinds[kind][0] - 'a' + 'A', kinds[kind] + 1);
         const struct belt_part *part;
@@ -60,14 +87,20 @@ static void print_overview(struct belt_pipeline *p)
             if ((int)part->kind == kind)
                 printf("  %-10s %s\n", part->name, part->help);
     }
-    puts("\n'beltway help NAME' tells more of a verb or a part.");
+    puts("\n'beltway help NAME' tells more of a verb, a block or a part.");
 }
 
 /* A name may stand for a source and a sink: all of them are shown. */
-static int print_parts(struct belt_pipeline *p, const char *name)
+static int print_named(struct belt_pipeline *p, const char *name)
 {
     const char *names[NAMES];
     size_t count = 0, shown = 0;
+    for (size_t i = 0; belt_section_at(i); i++) {
+        const struct belt_section *section = belt_section_at(i);
+        names[count++] = section->also ? section->also : section->name;
+        if (is_called(section, name) && ++shown)
+            print_section(section);
+    }
     const struct belt_part *part;
     for (size_t i = 0; (part = belt_part_at(p, i)); i++) {
         if (count < NAMES)
@@ -80,7 +113,7 @@ static int print_parts(struct belt_pipeline *p, const char *name)
     }
     for (const struct belt_app_verb *verb = belt_app_verbs; verb->name && count < NAMES; verb++)
         names[count++] = verb->name;
-    return shown ? BELT_APP_OK : belt_app_unknown("verb or part", "", name, names, count);
+    return shown ? BELT_APP_OK : belt_app_unknown("verb, block or part", "", name, names, count);
 }
 
 static int with_parts(const char *name)
@@ -91,7 +124,7 @@ static int with_parts(const char *name)
     if (belt_pipeline_new(&p, &err) < 0)
         return belt_app_error(&err);
     if (name)
-        code = print_parts(p, name);
+        code = print_named(p, name);
     else
         print_overview(p);
     belt_pipeline_free(p);

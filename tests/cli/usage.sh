@@ -46,8 +46,9 @@ test_setting_without_a_value() {
 test_help_of_every_verb() {
     run help
     expect_code 0
-    for verb in $(awk '/^Usage/ { on = 1; next } /^Sources/ { exit } on { print $1 }' "$work/out")
-    do
+    local verbs
+    verbs=$(awk '/^Usage/ { on = 1; next } /^Blocks/ { exit } on { print $1 }' "$work/out")
+    for verb in $verbs; do
         run help "$verb"
         expect_code 0
         [[ -s $work/out ]] || fail "help $verb says nothing"
@@ -61,6 +62,42 @@ test_help_of_every_part() {
         expect_code 0
         expect_out "^(source|step|sink|format) $part: "
     done
+}
+
+# Every name that a block of a pipeline may have, and no other, is in its help.
+test_help_of_every_block() {
+    run help
+    local block blocks
+    blocks=$(awk '/^Blocks/ { on = 1; next } /^$/ { on = 0 } on { print $1 }' "$work/out")
+    (($(wc -w <<<"$blocks") == 11)) || fail "not eleven blocks: $blocks"
+    for block in $blocks; do
+        run help "$block"
+        expect_code 0
+        expect_out "^settings of $block: "
+    done
+    run help processors
+    expect_out '^  isolation '
+    expect_out 'thread\|process; default thread'
+    run help failed
+    expect_out '^  ordered '
+    expect_out '^  attempts '
+    ! grep -q '^  concurrency' "$work/out" || fail "failed has one instance"
+    run help pipeline
+    expect_out '^  hold_messages '
+    expect_out '^  partition_by '
+}
+
+test_help_shows_what_is_known_and_nothing_else() {
+    local setting
+    run help batcher
+    for setting in $(awk '/^  [a-z]/ { print $1 }' "$work/out"); do
+        echo "source: { counter: 1 }
+batcher: { sink: 'null', $setting: { not: this } }" >p.yaml
+        run validate p.yaml
+        ! grep -q "unknown setting '$setting'" "$work/err" || fail "$setting is not known"
+    done
+    run validate p.yaml -s batcher.colour=red
+    expect_err "unknown setting 'colour'"
 }
 
 test_help_shows_settings() {
