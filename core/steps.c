@@ -24,15 +24,23 @@ void belt_steps_fini(struct belt_chain chain, void *states[BELT_STEPS], int *rea
     *ready = 0;
 }
 
-/* 64 messages that are all live: nothing to look up. */
+/* 64 messages that are all live: nothing to look up. Four calls a turn: a tenth of the
+ * time of a callback that does nearly nothing was the loop around it. */
 static uint32_t run_word(const struct belt_step *step, void *state, struct belt_view *view,
                          uint32_t from)
 {
     int (*message)(void *, struct belt_view *, uint32_t) = step->message;
-    uint32_t i = from;
-    while (i < from + 64 && message(state, view, i) >= 0)
-        i++;
-    return i;
+    for (uint32_t i = from; i < from + 64; i += 4) {
+        if (message(state, view, i) < 0)
+            return i;
+        if (message(state, view, i + 1) < 0)
+            return i + 1;
+        if (message(state, view, i + 2) < 0)
+            return i + 2;
+        if (message(state, view, i + 3) < 0)
+            return i + 3;
+    }
+    return from + 64;
 }
 
 static const struct belt_step *step_of(const struct belt_use *use)
