@@ -3,10 +3,11 @@
 #include <string.h>
 
 #include "core/batch_state_priv.h"
+#include "core/spans_priv.h"
 
 /* ---- lists: one for each state ---------------------------------------------- */
 
-static void append(struct belt_batches *batches, struct belt_open_batch *open, uint32_t state)
+void belt_batches_append(struct belt_batches *batches, struct belt_open_batch *open, uint32_t state)
 {
     struct belt_batch_list *list = &batches->lists[state];
     open->state = state;
@@ -31,7 +32,7 @@ static void unlink_from_list(struct belt_batches *batches, struct belt_open_batc
 void belt_batches_move(struct belt_batches *batches, struct belt_open_batch *open, uint32_t state)
 {
     unlink_from_list(batches, open);
-    append(batches, open, state);
+    belt_batches_append(batches, open, state);
 }
 
 static void move_to_front(struct belt_batches *batches, struct belt_open_batch *open,
@@ -144,12 +145,21 @@ static uint64_t user_at(uint32_t key_size)
     return (sizeof(struct belt_batch_control) + (uint64_t)key_size + 7) & ~UINT64_C(7);
 }
 
-static struct belt_open_batch *open_new(struct belt_batches *batches, const char *key,
-                                        uint32_t key_size, uint32_t hash, uint64_t bytes,
-                                        uint64_t now)
+static void free_batch(struct belt_batches *batches, struct belt_open_batch *open)
 {
-    if (batches->lists[BELT_BATCH_OPEN].count >= batches->conf.max_keys)
-        return NULL;
+    struct belt_batch_control *control = belt_batch_control(open);
+    belt_buddy_give(&batches->buddy, open->bytes);
+    if (open->spans != control->spans)
+        belt_buddy_give(&batches->buddy, open->spans);
+    if (open->runs != control->runs)
+        belt_buddy_give(&batches->buddy, open->runs);
+    belt_buddy_give(&batches->buddy, control);
+}
+
+struct belt_open_batch *belt_batches_make(struct belt_batches *batches, const char *key,
+                                          uint32_t key_size, uint32_t hash, uint64_t bytes,
+                                          uint64_t now)
+{
     struct belt_batch_control *control =
         belt_buddy_take(&batches->buddy, user_at(key_size) + batches->conf.user_bytes);
     if (!control)
@@ -181,8 +191,23 @@ static struct belt_open_batch *open_new(struct belt_batches *batches, const char
         memcpy(control->key, key, key_size);
     if (batches->conf.user_bytes)
         memset((char *)control + user_at(key_size), 0, batches->conf.user_bytes);
+    return open;
+}
+
+static struct belt_open_batch *open_new(struct belt_batches *batches, const char *key,
+                                        uint32_t key_size, uint32_t hash, uint64_t bytes,
+                                        uint64_t now)
+{
+    if (batches->lists[BELT_BATCH_OPEN].count >= batches->conf.max_keys)
+        return NULL;
+    if (batches->spare) /* all of the memory is for batches that are open */
+        free_batch(batches, batches->spare);
+    batches->spare = NULL;
+    struct belt_open_batch *open = belt_batches_make(batches, key, key_size, hash, bytes, now);
+    if (!open)
+        return NULL;
     table_add(batches, open);
-    append(batches, open, BELT_BATCH_OPEN);
+    belt_batches_append(batches, open, BELT_BATCH_OPEN);
     return open;
 }
 
@@ -201,8 +226,8 @@ void *belt_batches_grow(struct belt_batches *batches, void *old, const void *fix
 }
 
 /* Room for so much more, or false: the arena is used up. */
-static bool reserve(struct belt_batches *batches, struct belt_open_batch *open, uint64_t bytes,
-                    uint32_t rows, uint32_t runs)
+bool belt_batches_reserve(struct belt_batches *batches, struct belt_open_batch *open,
+                          uint64_t bytes, uint32_t rows, uint32_t runs)
 {
     struct belt_batch_control *control = belt_batch_control(open);
     uint32_t count = open->batch.count;
@@ -268,7 +293,7 @@ static __attribute__((noinline)) char *find_room(struct belt_batches *batches, c
                                                  uint32_t row_bytes, uint64_t now)
 {
     struct belt_open_batch *open = batch_for(batches, key, key_size, hash, row_bytes, now);
-    if (!open || !reserve(batches, open, row_bytes, 1, 1))
+    if (!open || !belt_batches_reserve(batches, open, row_bytes, 1, 1))
         return NULL;
     return open->bytes + open->batch.bytes_size;
 }
@@ -343,7 +368,7 @@ static uint32_t fitting(const struct belt_batches *batches, const struct belt_op
 }
 
 /* Moves the tickets of the first `count` rows. */
-static void move_tickets(struct belt_open_batch *open, struct belt_rows *rows, uint32_t count)
+void belt_batch_move_tickets(struct belt_open_batch *open, struct belt_rows *rows, uint32_t count)
 {
     while (count) {
         assert(rows->run_count);
@@ -371,14 +396,12 @@ static void move_rows(struct belt_batches *batches, struct belt_open_batch *open
 {
     struct belt_batch *batch = &open->batch;
     const struct belt_span *from = rows->spans;
-    struct belt_span *to = open->spans + batch->count;
     uint64_t bytes = bytes_of(rows, count);
     uint32_t shift = (uint32_t)batch->bytes_size - from[0].at; /* modulo 2^32 */
     if (bytes)
         memcpy(open->bytes + batch->bytes_size, rows->base + from[0].at, bytes);
-    for (uint32_t i = 0; i < count; i++)
-        to[i] = (struct belt_span){ from[i].at + shift, from[i].size };
-    move_tickets(open, rows, count);
+    belt_spans_move(open->spans + batch->count, from, count, shift);
+    belt_batch_move_tickets(open, rows, count);
     batch->count += count;
     batch->bytes_size += bytes;
     rows->spans += count;
@@ -397,8 +420,8 @@ uint32_t belt_batch_add_many(struct belt_batches *batches, const char *key, uint
             break;
         uint32_t count = fitting(batches, open, rows);
         /* An arena that is nearly full still takes what it can. */
-        while (count && !reserve(batches, open, bytes_of(rows, count), count,
-                                 count < rows->run_count ? count : rows->run_count))
+        while (count && !belt_batches_reserve(batches, open, bytes_of(rows, count), count,
+                                              count < rows->run_count ? count : rows->run_count))
             count /= 2;
         if (!count)
             break;
@@ -519,15 +542,10 @@ struct belt_open_batch *belt_batches_any(struct belt_batches *batches)
 
 void belt_batches_give_back(struct belt_batches *batches, struct belt_open_batch *open)
 {
-    struct belt_batch_control *control = belt_batch_control(open);
     assert(open->state == BELT_BATCH_FLIGHT || open->state == BELT_BATCH_FAILED);
     unlink_from_list(batches, open);
     belt_batches_unblock(batches, open);
     belt_batch_forget_reasons(open);
-    belt_buddy_give(&batches->buddy, open->bytes);
-    if (open->spans != control->spans)
-        belt_buddy_give(&batches->buddy, open->spans);
-    if (open->runs != control->runs)
-        belt_buddy_give(&batches->buddy, open->runs);
-    belt_buddy_give(&batches->buddy, control);
+    if (!belt_batches_keep_spare(batches, open))
+        free_batch(batches, open);
 }

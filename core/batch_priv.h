@@ -9,7 +9,8 @@
  * A batch that reached its size or bytes leaves the open table at once, so the
  * next row of its key opens a new one. All four takers hand out cut batches
  * first, first cut first: batches of one key are taken in the order they were
- * filled. A taken batch is the caller's until belt_batches_give_back(). */
+ * filled. A taken batch is the caller's until belt_batches_give_back().
+ * belt_batches_whole() makes a batch of rows that nobody need copy. */
 #ifndef BELT_BATCH_PRIV_H
 #define BELT_BATCH_PRIV_H
 
@@ -68,6 +69,7 @@ struct belt_open_batch {
     uint64_t room_bytes;
     uint32_t room_spans, room_runs, state;
     bool blocks; /* a batch of its key waits for its end */
+    bool whole;  /* its rows are where they were: belt_batches_whole() */
     /* -------- core/batch_fail.c only -------- */
     struct belt_batches *home;
     uint16_t *marks;              /* [count]: 0, or 1 + index of the reason; NULL: of the batch */
@@ -123,6 +125,13 @@ struct belt_rows {
 /* Takes rows until none is left or there is no room (as belt_batch_room); how many. */
 uint32_t belt_batch_add_many(struct belt_batches *batches, const char *key, uint32_t key_size,
                              uint32_t hash, struct belt_rows *rows, uint64_t now);
+
+/* Without keys: the next batch from the front of `rows`, in flight, its rows left where
+ * they are until it is given back or belt_batch_own() makes it as any other. NULL: there
+ * are too few rows, or others wait in a batch: then belt_batch_add_many(). */
+struct belt_open_batch *belt_batches_whole(struct belt_batches *batches, struct belt_rows *rows,
+                                           uint64_t now);
+void belt_batch_own(struct belt_open_batch *open);
 
 /* Rows (and keys) above this never fit: fail the message. */
 uint32_t belt_batches_row_limit(const struct belt_batches *batches);

@@ -38,8 +38,9 @@ struct belt_batch_slot {
 };
 
 struct belt_batches {
-    struct belt_open_batch *last; /* the open batch used last, or NULL: keys come in rows */
-    uint64_t limit;               /* bytes: cut at */
+    struct belt_open_batch *last;  /* the open batch used last, or NULL: keys come in rows */
+    struct belt_open_batch *spare; /* empty, for belt_batches_whole(), or NULL */
+    uint64_t limit;                /* bytes: cut at */
     struct belt_batches_conf conf;
     struct belt_batch_list lists[BELT_BATCH_STATES];
     struct belt_batch_slot *slots; /* open batches by key, probed in line */
@@ -68,6 +69,20 @@ static inline struct belt_batch_control *belt_batch_control(struct belt_open_bat
     return (struct belt_batch_control *)(void *)open;
 }
 
+/* A batch of no row in no list, or NULL: no memory. */
+struct belt_open_batch *belt_batches_make(struct belt_batches *batches, const char *key,
+                                          uint32_t key_size, uint32_t hash, uint64_t bytes,
+                                          uint64_t now);
+/* Room for so much more, or false: the arena is used up. */
+bool belt_batches_reserve(struct belt_batches *batches, struct belt_open_batch *open,
+                          uint64_t bytes, uint32_t rows, uint32_t runs);
+/* To the end of its first list. */
+void belt_batches_append(struct belt_batches *batches, struct belt_open_batch *open,
+                         uint32_t state);
+/* The tickets of the first `count` rows. */
+void belt_batch_move_tickets(struct belt_open_batch *open, struct belt_rows *rows, uint32_t count);
+/* Was it handed over where its rows lay: then it is the spare one now. */
+bool belt_batches_keep_spare(struct belt_batches *batches, struct belt_open_batch *open);
 /* Cuts an open batch that is beyond the limits. */
 void belt_batches_cut_if_full(struct belt_batches *batches, struct belt_open_batch *open);
 /* To the end of another list. */

@@ -177,6 +177,13 @@ static void carve_overflow(struct belt_engine_run *run, struct belt_chain_stage 
     chain->holds = true;
 }
 
+/* Batches that are whole in one frame need no copy; at least half of a frame is used. */
+static uint32_t rows_less(const struct belt_batcher_spec *batcher)
+{
+    bool cut = batcher->key < 0 && !batcher->aggregate && batcher->size <= BELT_FRAME;
+    return cut ? BELT_FRAME % (uint32_t)batcher->size : 0;
+}
+
 static void link_rows(struct belt_engine_run *run, struct belt_chain_stage *chain,
                       struct belt_outlet *outlet, uint32_t i)
 {
@@ -198,6 +205,7 @@ static void link_rows(struct belt_engine_run *run, struct belt_chain_stage *chai
     /* Whatever fits a frame must fit an open batch: belt_batches_row_limit(). */
     if (out->capacity > outlet->batcher->memory / 4)
         out->capacity = (uint32_t)(outlet->batcher->memory / 4 & ~UINT64_C(4095));
+    out->less = rows_less(outlet->batcher);
     struct belt_ring_conf conf = { .kind = BELT_SPSC,
                                    .items = slots,
                                    .item_size = (uint32_t)belt_row_frame_size(out->capacity) };

@@ -162,7 +162,7 @@ struct belt_row_frame *belt_row_out_rooms(struct belt_row_out *out, uint32_t row
     if (!frame)
         return NULL;
     uint64_t need = (uint64_t)frame->bytes + frame->key_bytes + bytes + keys;
-    if (frame->count + rows <= BELT_FRAME && need <= out->capacity)
+    if (frame->count + rows <= BELT_FRAME - out->less && need <= out->capacity)
         return frame;
     assert(frame->count);
     return belt_row_out_flush(out, 0, frame->chunk, 0) ? row_open(out) : NULL;

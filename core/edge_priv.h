@@ -111,6 +111,7 @@ struct belt_row_out {
     struct belt_tx tx;
     struct belt_row_frame *open; /* claimed, being filled */
     uint32_t capacity;           /* bytes of `data` */
+    uint32_t less;               /* than BELT_FRAME rows in a frame: those beyond whole batches */
     struct belt_lane *reader;
     struct belt_overflow *over; /* NULL: a full edge stops its writer */
 };
@@ -132,6 +133,12 @@ static inline bool belt_row_out_held(const struct belt_row_out *out)
 static inline bool belt_row_out_empty(const struct belt_row_out *out)
 {
     return !out->open && (!out->over || !belt_overflow_waits(out->over));
+}
+/* Rows that the frame written next still takes. */
+static inline uint32_t belt_row_out_left(const struct belt_row_out *out)
+{
+    uint32_t most = BELT_FRAME - out->less, used = out->open ? out->open->count : 0;
+    return used < most ? most - used : most;
 }
 /* The open frame with room for so many more rows, and for so many bytes of them and
  * of their keys, or NULL: no frame is free. */

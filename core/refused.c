@@ -93,6 +93,7 @@ static void give_up(struct belt_batcher_stage *b, struct belt_open_batch *open, 
 
 static void refused(struct belt_batcher_stage *b, struct belt_open_batch *open, int code)
 {
+    belt_batch_own(open);
     belt_batch_keep_failed(open, settle_run, b);
     /* Nobody reads what we write, or nobody is left to take failed messages: going
      * on would only fail the rest. */

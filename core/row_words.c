@@ -126,6 +126,31 @@ static bool put_word(const struct word *word, struct belt_row_out *out, uint64_t
     return true;
 }
 
+/* The first `most` of them. */
+static uint64_t first_of(uint64_t mask, uint32_t most)
+{
+    uint64_t rest = mask;
+    if ((uint32_t)__builtin_popcountll(mask) <= most)
+        return mask;
+    for (; most; most--)
+        rest &= rest - 1;
+    return mask & ~rest;
+}
+
+/* As put_word(), but over the end of a frame, which is filled. Those that are put. */
+static uint64_t put_words(const struct word *word, struct belt_row_out *out, uint64_t mask,
+                          size_t bound, uint32_t key_bytes)
+{
+    uint64_t rest = mask;
+    while (rest) {
+        uint64_t part = first_of(rest, belt_row_out_left(out));
+        if (!put_word(word, out, part, bound, key_bytes))
+            break;
+        rest &= ~part;
+    }
+    return mask & ~rest;
+}
+
 bool belt_row_word(struct belt_chain_stage *chain, struct belt_outlet *outlet,
                    const struct belt_view *view, uint32_t w)
 {
@@ -143,8 +168,8 @@ bool belt_row_word(struct belt_chain_stage *chain, struct belt_outlet *outlet,
     /* Of all rows, even where an edge takes a part: it is asked for once. */
     size_t bound = bound_of(&word, *todo);
     if (outlet->batcher->key < 0 && outlet->batcher->partition < 0) {
-        if (put_word(&word, &outlet->outs[belt_outlet_edge(chain, outlet, 0)], *todo, bound, 0))
-            *todo = 0;
+        struct belt_row_out *out = &outlet->outs[belt_outlet_edge(chain, outlet, 0)];
+        *todo &= ~put_words(&word, out, *todo, bound, 0);
         return !*todo;
     }
     uint32_t key_bytes = outlet->batcher->key >= 0 ? hash_keys(&word, *todo) : 0;
@@ -153,8 +178,7 @@ bool belt_row_word(struct belt_chain_stage *chain, struct belt_outlet *outlet,
         choose_edges(&word, *todo);
     for (uint32_t i = 0; i < instances && *todo; i++) {
         uint64_t mask = *todo & (instances > 1 ? belt_equal_mask(word.edges, (uint8_t)i) : *todo);
-        if (mask && put_word(&word, &outlet->outs[i], mask, bound, key_bytes))
-            *todo &= ~mask;
+        *todo &= ~put_words(&word, &outlet->outs[i], mask, bound, key_bytes);
     }
     return !*todo;
 }

@@ -113,6 +113,8 @@ static bool hand_over(struct belt_batcher_stage *b, struct belt_open_batch *open
     int rc = b->sink->batch(b->state, &open->batch, &err);
     if (rc != BELT_PENDING)
         belt_batch_done(&open->batch, rc, err.text);
+    else
+        belt_batch_own(open);
     return true;
 }
 
@@ -208,6 +210,13 @@ static bool take_one(struct belt_batcher_stage *b, struct belt_row_in *in,
     return true;
 }
 
+/* Batches that need no copy; not for sinks that may want to keep them for a while. */
+static void take_whole(struct belt_batcher_stage *b, struct belt_rows *rows, uint64_t now)
+{
+    while (hand_over(b, belt_batches_whole(b->batches, rows, now)))
+        ;
+}
+
 /* The rows from in->row on that have one key. False: no room for all of them. */
 static bool take_many(struct belt_batcher_stage *b, struct belt_row_in *in,
                       struct belt_row_frame *frame, uint32_t count, uint64_t now)
@@ -219,7 +228,12 @@ static bool take_many(struct belt_batcher_stage *b, struct belt_row_in *in,
                               .count = count,
                               .runs = frame->runs + in->run,
                               .run_count = frame->runs_used - in->run };
-    in->row += belt_batch_add_many(b->batches, frame->data + key.at, key.size, hash, &rows, now);
+    if (b->spec->key < 0 && !b->sink->poll)
+        take_whole(b, &rows, now);
+    in->row += count - rows.count;
+    if (rows.count)
+        in->row +=
+            belt_batch_add_many(b->batches, frame->data + key.at, key.size, hash, &rows, now);
     in->run = (uint32_t)(rows.runs - frame->runs);
     return rows.count == 0;
 }

@@ -1,6 +1,7 @@
 /* The formats `lines` and `raw`: the payload as it is, a line each, or nothing between. */
 #include <string.h>
 
+#include "core/spans_priv.h"
 #include "io/rows_priv.h"
 
 /* ---- one row ---------------------------------------------------------------- */
@@ -42,9 +43,9 @@ static size_t text_bytes(const struct belt_view *view, uint32_t w, uint64_t mask
 {
     const struct belt_span *spans = view->columns[0].as.spans + (size_t)w * 64;
     size_t bytes = 0;
-    for (uint32_t k = 0; mask == UINT64_MAX && k < 64; k++)
-        bytes += spans[k].size;
-    for (; mask != UINT64_MAX && mask; mask &= mask - 1)
+    if (mask == UINT64_MAX)
+        return belt_spans_bytes(spans, 64);
+    for (; mask; mask &= mask - 1)
         bytes += spans[__builtin_ctzll(mask)].size;
     return bytes;
 }
@@ -103,8 +104,7 @@ static size_t raws(const void *conf, const struct belt_view *view, uint32_t w, u
     if (mask != UINT64_MAX || !lie_together(spans))
         return put_texts(view, w, mask, out, at, places, 0);
     uint32_t bytes = spans[63].at + spans[63].size - spans[0].at, shift = at - spans[0].at;
-    for (uint32_t k = 0; k < 64; k++)
-        places[k] = (struct belt_span){ spans[k].at + shift, spans[k].size };
+    belt_spans_move(places, spans, 64, shift);
     memcpy(out, view->columns[0].base + spans[0].at, bytes);
     return bytes;
 }

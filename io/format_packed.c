@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "core/isa.h"
+#include "core/spans_priv.h"
 #include "io/packed_priv.h"
 #include "io/rows_priv.h"
 
@@ -83,15 +84,11 @@ static size_t row(const void *part_conf, const struct belt_view *view, uint32_t 
 
 /* ---- many at once ------------------------------------------------------------- */
 
-/* All 64 in a loop that the compiler makes vectors of. */
 static size_t texts_size(const struct belt_span *spans, uint64_t mask)
 {
     size_t size = 0;
-    if (mask == UINT64_MAX) {
-        for (uint32_t k = 0; k < 64; k++)
-            size += spans[k].size;
-        return size;
-    }
+    if (mask == UINT64_MAX)
+        return belt_spans_bytes(spans, 64);
     for (; mask; mask &= mask - 1)
         size += spans[__builtin_ctzll(mask)].size;
     return size;
