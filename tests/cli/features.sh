@@ -283,7 +283,8 @@ test_names_and_placement() {
         report '.name == "other"'
     }
     both 0 named name=other drain=1s placement.lanes=2 placement.fuse=none placement.wait=block \
-        placement.backend=posix placement.touch=true hold_messages=16 hold_memory=64KiB
+        placement.backend=posix placement.touch=true processor.concurrency=1 \
+        processor.max_concurrency=2 hold_messages=16 hold_memory=64KiB
     run validate plain.yaml -s hold_memory=64KiB
     expect_code 78
     expect_err 'hold_memory is for held messages: set hold_messages'
