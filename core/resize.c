@@ -255,7 +255,7 @@ static int change_standing(struct belt_pipeline *p, const struct sized *of, uint
 int belt_pipeline_resize(struct belt_pipeline *p, const char *stage, uint32_t instances,
                          uint64_t deadline_ns, struct belt_error *err)
 {
-    struct sized of;
+    struct sized of = { 0 };
     int rc = check(p, stage, instances, &of, err);
     if (rc < 0 || instances == of.now)
         return rc;
