@@ -122,6 +122,7 @@ const belt_part *note_sink()
 
 struct Figures {
     std::vector<uint64_t> took; // ns, one for each kill, rising
+    std::vector<uint64_t> late; // ns that the killer's own sleeps took too long, rising
     std::string wrong;
 };
 
@@ -149,8 +150,10 @@ Figures kill_workers(uint32_t workers)
     std::minstd_rand random(std::random_device{}());
     uint64_t last = clock_ns();
     while (out.took.size() < KILLS && out.wrong.empty()) {
-        auto pause = PAUSE_LEAST_US + random() % (PAUSE_MOST_US - PAUSE_LEAST_US);
+        uint64_t pause = PAUSE_LEAST_US + random() % (PAUSE_MOST_US - PAUSE_LEAST_US);
+        uint64_t before = clock_ns();
         std::this_thread::sleep_for(std::chrono::microseconds(pause));
+        out.late.push_back(clock_ns() - before - pause * 1000);
         const Instance &of = instances()[random() % workers];
         pid_t pid = worker_of(of);
         uint64_t now = clock_ns();
@@ -162,6 +165,7 @@ Figures kill_workers(uint32_t workers)
             out.wrong = "a worker had no successor";
     }
     std::sort(out.took.begin(), out.took.end());
+    std::sort(out.late.begin(), out.late.end());
     return out;
 }
 
@@ -236,6 +240,8 @@ void measure(benchmark::State &state, const std::string &yaml, uint32_t workers)
     state.counters["p50_us"] = us(KILLS / 2);
     state.counters["p99_us"] = us(KILLS * 99 / 100);
     state.counters["most_us"] = us(KILLS - 1);
+    state.counters["late_us"] =
+        static_cast<double>(figures.late[figures.late.size() * 99 / 100]) / 1e3;
     state.counters["load"] = load;
     state.counters["near_ns"] = near_ns;
     state.SetLabel(belt_calibrate_label(near_ns));

@@ -219,6 +219,8 @@ void *belt_lane_main(void *arg)
     char name[16];
     snprintf(name, sizeof name, "belt/lane.%u", lane->index);
     belt_name_thread(name);
+    if (lane->run->zygote)
+        belt_short_slices(); /* it shares its CPU with a worker; refused: it waits longer */
     int rc = lane->cpu >= 0 ? belt_pin_thread(lane->cpu) : 0;
     if (rc < 0)
         belt_error_set(&err, rc, "lane %u: CPU %d: %s", lane->index, lane->cpu, strerror(-rc));

@@ -17,6 +17,7 @@
 
 #include "core/sandbox_priv.h"
 #include "core/worker_priv.h"
+#include "numa/pin.h"
 
 /* A zygote that says nothing for so long is stopped, or was never scheduled. */
 #define ANSWER_SECONDS 10
@@ -215,6 +216,7 @@ static _Noreturn void zygote_main(struct life *life)
     keep_only(life->socket, life->engine);
     prctl(PR_SET_NAME, "belt/zygote");
     reset_signals();
+    belt_short_slices(); /* workers, too; refused: a death costs more of waiting for CPUs */
     for (;;) {
         if (poll(fds, 2, -1) < 0)
             continue;

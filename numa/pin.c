@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #define NAME_ROOM 16 /* TASK_COMM_LEN, the end mark included */
+#define SLICE 100000 /* ns, the least that the kernel takes */
 
 static int set_mask(const struct belt_cpus *cpus)
 {
@@ -43,6 +44,26 @@ void belt_name_thread(const char *name)
     int head = (int)(NAME_ROOM - 1 - tail);
     snprintf(kept, sizeof kept, "%.*s%s", head, name, tail ? number : "");
     prctl(PR_SET_NAME, kept, 0, 0, 0);
+}
+
+/* glibc has no struct for it before 2.41, the kernel's headers clash with its others. */
+struct attributes {
+    uint32_t size, policy;
+    uint64_t flags;
+    int32_t nice;
+    uint32_t priority;
+    uint64_t slice, deadline, period; /* ns */
+};
+
+int belt_short_slices(void)
+{
+    struct attributes now = { .size = sizeof now };
+    if (syscall(SYS_sched_getattr, 0, &now, sizeof now, 0) < 0)
+        return -errno;
+    if (now.policy != SCHED_OTHER)
+        return 0;
+    now.slice = SLICE;
+    return syscall(SYS_sched_setattr, 0, &now, 0) < 0 ? -errno : 0;
 }
 
 int belt_bind_memory(const struct belt_topology *topology, void *memory, size_t size, int node)

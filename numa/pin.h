@@ -16,6 +16,10 @@ int belt_unpin_thread(const struct belt_topology *topology);
 /* Names the calling thread, "belt/parse.1". The kernel keeps 15 bytes: a longer
  * name loses its middle, not its number. */
 void belt_name_thread(const char *name);
+/* The calling thread gives up its CPU sooner and gets it sooner when it wakes; what it
+ * forks or starts inherits it. Its share stays. Linux 6.12; before, and under another policy
+ * than SCHED_OTHER, nothing changes. */
+int belt_short_slices(void);
 /* Pages of [memory, memory + size) touched from now on come from this node while it has
  * any. Nothing to do on a machine of one node, or for node -1. -EPERM in some containers. */
 int belt_bind_memory(const struct belt_topology *topology, void *memory, size_t size, int node);

@@ -1,10 +1,13 @@
 #include <criterion/criterion.h>
 #include <errno.h>
+#include <inttypes.h>
 #include <sched.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
+#include <sys/syscall.h>
+#include <unistd.h>
 
 #include "numa/pin.h"
 #include "numa/topology_priv.h"
@@ -203,6 +206,26 @@ Test(pin, refuses_a_cpu_that_is_not_there)
     cr_assert_eq(belt_pin_thread(-1), -EINVAL);
     cr_assert_eq(belt_pin_thread(BELT_CPUS), -EINVAL);
     cr_assert_eq(belt_pin_thread(BELT_CPUS - 1), -EINVAL);
+}
+
+/* Where the kernel has slices, the value is read back; where not, nothing is refused. */
+Test(pin, shortens_slices_and_leaves_other_policies_alone)
+{
+    struct {
+        uint32_t size, policy;
+        uint64_t flags;
+        int32_t nice;
+        uint32_t priority;
+        uint64_t slice, deadline, period;
+    } now;
+    cr_assert_eq(belt_short_slices(), 0);
+    cr_assert_eq(syscall(SYS_sched_getattr, 0, &now, sizeof now, 0), 0);
+    cr_assert_eq(now.policy, SCHED_OTHER);
+    cr_assert(now.slice == 0 || now.slice == 100000, "%" PRIu64, now.slice);
+    const struct sched_param none = { 0 };
+    cr_assert_eq(sched_setscheduler(0, SCHED_BATCH, &none), 0);
+    cr_assert_eq(belt_short_slices(), 0);
+    cr_assert_eq(sched_getscheduler(0), SCHED_BATCH);
 }
 
 Test(pin, names_threads_and_keeps_the_number_of_long_names)
