@@ -243,11 +243,11 @@ bool belt_batches_reserve(struct belt_batches *batches, struct belt_open_batch *
     if (count + rows > open->room_spans) {
         block = belt_batches_grow(batches, open->spans, control->spans,
                                   count * sizeof(struct belt_span),
-                                  (uint64_t)(count + rows) * sizeof(struct belt_span), &room);
+                                  (uint64_t)(count + rows) * BELT_ROW_INDEX, &room);
         if (!block)
             return false;
         open->spans = block;
-        open->room_spans = (uint32_t)(room / sizeof(struct belt_span));
+        open->room_spans = (uint32_t)(room / BELT_ROW_INDEX);
     }
     if (open->run_count + runs > open->room_runs) {
         block = belt_batches_grow(

@@ -51,8 +51,8 @@ enum { BELT_PENDING = 1 };
 BELT_API void belt_batch_done(struct belt_batch *batch, int code, const char *reason);
 /* Message i of the batch fails, the others do not; `reason` is copied and cut at
  * BELT_REASON - 1 bytes. Between the call of batch() and the end of the batch; the
- * first reason of a message stays. When the batcher's memory is used up all messages of
- * the batch fail: none is ever taken for done that is not. */
+ * first reason of a message stays. When the batcher's memory is used up a
+ * reason may be lost, never that a message failed. */
 BELT_API void belt_batch_fail(struct belt_batch *batch, uint32_t i, const char *reason);
 /* Why message i failed; "" if it did not. In belt_sink.failed(). */
 BELT_API const char *belt_batch_reason(const struct belt_batch *batch, uint32_t i);

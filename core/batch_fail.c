@@ -8,23 +8,58 @@
 
 /* ---- reasons ---------------------------------------------------------------- */
 
+static bool has_last_reason(const struct belt_open_batch *open)
+{
+    const struct belt_batches *home = open->home;
+    return open->reasons >= home->last_reasons &&
+           open->reasons < home->last_reasons + BELT_LAST_REASONS;
+}
+
+static void *take_last_reason(struct belt_batches *home)
+{
+    if (home->last_reasons_used == UINT32_MAX)
+        return NULL;
+    int at = __builtin_ctz(~home->last_reasons_used);
+    home->last_reasons_used |= 1u << at;
+    return home->last_reasons[at];
+}
+
+static void give_reasons(struct belt_open_batch *open)
+{
+    struct belt_batches *home = open->home;
+    if (has_last_reason(open))
+        home->last_reasons_used &= ~(1u << (open->reasons - home->last_reasons));
+    else if (open->reasons)
+        belt_buddy_give(&home->buddy, open->reasons);
+    open->reasons = NULL;
+}
+
+/* Room for one more; false: there is none. */
+static bool grow_reasons(struct belt_open_batch *open)
+{
+    uint32_t used = open->reasons_used;
+    uint64_t room = BELT_REASON, size = (uint64_t)used * BELT_REASON;
+    /* `fixed`: it goes back by give_reasons(). */
+    void *block = belt_batches_grow(open->home, open->reasons, open->reasons, size,
+                                    used ? 2 * size : BELT_REASON, &room);
+    if (!block && !used)
+        block = take_last_reason(open->home);
+    if (!block)
+        return false;
+    give_reasons(open);
+    open->reasons = block;
+    open->room_reasons = (uint32_t)(room / BELT_REASON);
+    return true;
+}
+
 /* 1 + its index; 0: no room for it. Failures of one cause come in rows: one text. */
 static uint16_t keep_reason(struct belt_open_batch *open, const char *reason)
 {
     uint32_t used = open->reasons_used;
-    uint64_t room, size = (uint64_t)used * BELT_REASON;
     if (used && strncmp(open->reasons[used - 1], reason, BELT_REASON - 1) == 0)
         return (uint16_t)used;
-    if (used == MOST_REASONS)
+    if (used == MOST_REASONS || (used == open->room_reasons && !grow_reasons(open)))
         return 0;
-    if (used == open->room_reasons) {
-        void *block = belt_batches_grow(open->home, open->reasons, NULL, size,
-                                        used ? 2 * size : BELT_REASON, &room);
-        if (!block)
-            return 0;
-        open->reasons = block;
-        open->room_reasons = (uint32_t)(room / BELT_REASON);
-    }
     size_t length = strnlen(reason, BELT_REASON - 1);
     memcpy(open->reasons[used], reason, length);
     open->reasons[used][length] = 0;
@@ -33,12 +68,8 @@ static uint16_t keep_reason(struct belt_open_batch *open, const char *reason)
 
 void belt_batch_forget_reasons(struct belt_open_batch *open)
 {
-    if (open->marks)
-        belt_buddy_give(&open->home->buddy, open->marks);
-    if (open->reasons)
-        belt_buddy_give(&open->home->buddy, open->reasons);
+    give_reasons(open);
     open->marks = NULL;
-    open->reasons = NULL;
     open->reasons_used = open->room_reasons = open->failed_count = 0;
 }
 
@@ -47,15 +78,12 @@ void belt_batch_forget_reasons(struct belt_open_batch *open)
 /* A mark without a reason: its text found no room. */
 #define MARK_ALONE UINT16_MAX
 
-static bool make_marks(struct belt_open_batch *open)
+static void make_marks(struct belt_open_batch *open)
 {
-    size_t size = open->batch.count * sizeof *open->marks;
-    if (!open->marks) {
-        open->marks = belt_buddy_take(&open->home->buddy, size);
-        if (open->marks)
-            memset(open->marks, 0, size);
-    }
-    return open->marks != NULL;
+    if (open->marks)
+        return;
+    open->marks = (uint16_t *)(void *)(open->spans + open->room_spans);
+    memset(open->marks, 0, open->batch.count * sizeof *open->marks);
 }
 
 void belt_batch_fail_rest(struct belt_open_batch *open, const char *reason)
@@ -76,10 +104,7 @@ void belt_batch_fail(struct belt_batch *batch, uint32_t i, const char *reason)
         open->tell(open, i, reason);
         return;
     }
-    if (!make_marks(open)) {
-        belt_batch_fail_rest(open, reason);
-        return;
-    }
+    make_marks(open);
     if (open->marks[i])
         return;
     uint16_t kept = keep_reason(open, reason);

@@ -64,7 +64,7 @@ struct belt_open_batch {
     void (*tell)(struct belt_open_batch *open, uint32_t i, const char *reason);
     /* -------- core/batch*.c only -------- */
     struct belt_open_batch *next, *prev; /* of the list for its state */
-    struct belt_span *spans;
+    struct belt_span *spans;             /* [room_spans], and behind them room for as many marks */
     char *bytes;
     uint64_t room_bytes;
     uint32_t room_spans, room_runs, state;

@@ -10,9 +10,12 @@
 
 /* A key seen once costs its control block (512 B with a key of up to ~130
  * bytes) and 256 B of rows; everything doubles from there. */
-#define BELT_FIRST_SPANS 8u
+#define BELT_FIRST_SPANS 6u
 #define BELT_FIRST_RUNS 8u
 #define BELT_BATCH_CONTROL 512u
+#define BELT_LAST_REASONS 32u
+/* A row's span and its mark: that a message fails must be said, however full it is. */
+#define BELT_ROW_INDEX (sizeof(struct belt_span) + sizeof(uint16_t))
 
 /* A batch is in exactly one list. OPEN: in the order of first_at; CUT: in the
  * order of cutting; BEHIND: cut, and another of its key is out; FLIGHT: lent to the
@@ -50,12 +53,16 @@ struct belt_batches {
     uint64_t most_bytes;
     struct belt_buddy buddy;
     struct belt_mem mem; /* of the arena when it is ours */
+    /* Reasons of batches that fail when the arena is full, one each; a bit for each in use. */
+    char last_reasons[BELT_LAST_REASONS][BELT_REASON];
+    uint32_t last_reasons_used;
 };
 
 /* What lies in a control block, the key after it. */
 struct belt_batch_control {
     struct belt_open_batch open;
     struct belt_span spans[BELT_FIRST_SPANS];
+    uint16_t marks[BELT_FIRST_SPANS]; /* right behind them */
     struct belt_run runs[BELT_FIRST_RUNS];
     char key[];
 };

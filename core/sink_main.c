@@ -123,6 +123,8 @@ static struct belt_open_batch copy_of(struct server *s, const struct belt_sink_j
     open.batch.user = NULL;
     open.marks = here(s, job, open.marks);
     open.reasons = here(s, job, open.reasons);
+    if (open.room_reasons == 1)
+        open.reasons = (char(*)[BELT_REASON])(uintptr_t)&job->reason;
     open.owner = s;
     open.tell = row_failed;
     return open;

@@ -2,6 +2,7 @@
 #include "core/sink_worker_priv.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 #include "core/clock_priv.h"
 #include "core/telemetry_priv.h"
@@ -21,6 +22,8 @@ static void give(struct belt_sink_worker *w, enum belt_sink_call call, struct be
     job->base = w->b->stage.run->region.base;
     if (open)
         job->open = *open;
+    if (open && open->reasons_used)
+        memcpy(job->reason, open->reasons[0], sizeof job->reason);
     w->out[w->given++ % BELT_SINK_JOBS] = open;
     /* R1, pairs with A1 in next_job() of core/sink_main.c: the job and the batch. */
     belt_store_release(&w->jobs->given, w->given);

@@ -24,6 +24,7 @@ struct belt_sink_job {
     int code;                    /* FAILED: of the refusal; FINISH: whether it is complete */
     const char *base;            /* of the region, where `open` has its pointers from */
     struct belt_open_batch open; /* a copy */
+    char reason[BELT_REASON];    /* FAILED: the first, which may lie outside of the region */
 };
 
 /* The lane's; the worker reads what is given. A job is changed only while none lives. */

@@ -210,7 +210,7 @@ static bool take_one(struct belt_batcher_stage *b, struct belt_row_in *in,
     return true;
 }
 
-/* Batches that need no copy; not for sinks that may want to keep them for a while. */
+/* Batches that need no copy; not for sinks, or workers, that keep them for a while. */
 static void take_whole(struct belt_batcher_stage *b, struct belt_rows *rows, uint64_t now)
 {
     while (hand_over(b, belt_batches_whole(b->batches, rows, now)))
@@ -228,7 +228,7 @@ static bool take_many(struct belt_batcher_stage *b, struct belt_row_in *in,
                               .count = count,
                               .runs = frame->runs + in->run,
                               .run_count = frame->runs_used - in->run };
-    if (b->spec->key < 0 && !b->sink->poll)
+    if (b->spec->key < 0 && !b->sink->poll && !b->worker)
         take_whole(b, &rows, now);
     in->row += count - rows.count;
     if (rows.count)

@@ -5,13 +5,7 @@
  * worker_kill [--kills N] [--seed S]   200 kills when not told otherwise
  *
  * One in eight kills is meant for who waits to become a worker (core/worker_spare.c). */
-#include <errno.h>
-#include <pthread.h>
-#include <signal.h>
-
-#include "core/pipeline.h"
-#include "rings/atomic.h"
-#include "tests/stress/worker_common.h"
+#include "tests/stress/kill_common.h"
 
 /* ---- a sink that holds the rows to account ---------------------------------------- */
 
@@ -61,50 +55,12 @@ static const struct belt_step work_step = {
     .message = work,
 };
 
-/* ---- killing ---------------------------------------------------------------------- */
-
-static uint64_t random_state;
-
-static uint32_t random_below(uint32_t limit)
-{
-    random_state = random_state * UINT64_C(6364136223846793005) + UINT64_C(1442695040888963407);
-    return (uint32_t)((random_state >> 33) % limit);
-}
-
-static const int ways[] = { SIGKILL, SIGKILL, SIGSEGV, SIGABRT, SIGBUS, SIGUSR1 };
-
-static int kill_workers(struct belt_pipeline *p, int kills)
-{
-    int done = 0;
-    struct belt_error err = { 0 };
-    for (int tries = 0; done < kills && tries < kills * 20; tries++) {
-        pid_t workers[WORKERS], zygote;
-        pause_us(random_below(4000));
-        const char *name = random_below(8) ? "belt/worker" : "belt/spare";
-        int count = find_named(getpid(), name, workers, &zygote);
-        int way = ways[random_below(sizeof ways / sizeof *ways)];
-        if (count && kill(workers[random_below((uint32_t)count)], way) == 0)
-            done++;
-        if (belt_pipeline_wait(p, 0, &err) != -ETIMEDOUT)
-            break;
-    }
-    return done;
-}
-
 /* ---- the test --------------------------------------------------------------------- */
 
 static const char common[] = "source: { counter: { count: 1000000000000 } }\n"
                              "processor: { isolation: process, max_attempts: 100,\n"
                              "             max_restarts: 100000, steps: [ work: {} ] }\n"
                              "batcher: { sink: account }\n";
-
-#define CHECK(what)                                                                                \
-    do {                                                                                           \
-        if (!(what)) {                                                                             \
-            printf("not ok: %s\n", #what);                                                         \
-            failures++;                                                                            \
-        }                                                                                          \
-    } while (0)
 
 static int start(struct belt_pipeline **p, struct belt_error *err)
 {
@@ -142,14 +98,19 @@ static int account_for(struct belt_pipeline *p)
 
 static int run(int kills)
 {
+    static const char *const names[] = {
+        "belt/worker", "belt/worker", "belt/worker", "belt/worker",
+        "belt/worker", "belt/worker", "belt/worker", "belt/spare"
+    };
+    enum { NAMES = sizeof names / sizeof *names };
     struct belt_pipeline *p;
     struct belt_error err = { 0 };
-    int failures = 0;
+    int failures = 0, killed[NAMES] = { 0 };
     if (start(&p, &err) < 0) {
         printf("not ok: start: %s\n", err.text);
         return 1;
     }
-    int done = kill_workers(p, kills);
+    int done = kill_named(p, kills, names, NAMES, killed, NULL);
     belt_pipeline_stop(p, UINT64_C(60000000000));
     int rc = belt_pipeline_wait(p, BELT_FOREVER, &err);
     if (rc < 0)
@@ -164,18 +125,7 @@ static int run(int kills)
 int main(int argc, char **argv)
 {
     int kills = 200;
-    random_state = (uint64_t)time(NULL);
-    for (int i = 1; i < argc; i++) {
-        if (i + 1 < argc && strcmp(argv[i], "--kills") == 0) {
-            kills = atoi(argv[++i]);
-        } else if (i + 1 < argc && strcmp(argv[i], "--seed") == 0) {
-            random_state = strtoull(argv[++i], NULL, 10);
-        } else {
-            printf("usage: worker_kill [--kills N] [--seed S]\n");
-            return 2;
-        }
-    }
-    printf("worker_kill: %d kills, seed %llu\n", kills, (unsigned long long)random_state);
-    fflush(stdout);
+    if (!read_options(argc, argv, "worker_kill", &kills))
+        return 2;
     return run(kills) != 0;
 }

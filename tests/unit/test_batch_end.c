@@ -98,24 +98,44 @@ Test(batch, keeps_only_the_messages_that_failed)
     belt_batches_free(batches);
 }
 
-Test(batch, fails_as_a_whole_without_memory_for_marks)
+/* Nothing is left of the arena: who failed is known, and why, as far as that is one reason. */
+Test(batch, fails_only_what_is_named_when_its_memory_is_used_up)
+{
+    struct belt_batches_conf conf = usual;
+    conf.arena_bytes = 8192;
+    conf.bytes = 0;
+    struct belt_batches *batches = made(&conf);
+    uint64_t done = 0;
+    for (uint64_t i = 0; i < 3; i++)
+        add(batches, "k", "row", i, 0);
+    struct belt_open_batch *open = belt_batches_any(batches);
+    while (belt_buddy_take(&batches->buddy, 1))
+        ;
+    belt_batch_fail(&open->batch, 1, "why");
+    belt_batch_fail(&open->batch, 2, "another reason");
+    cr_assert_eq(open->failed_count, 2);
+    cr_assert_str_eq(belt_batch_reason(&open->batch, 0), "");
+    cr_assert_str_eq(belt_batch_reason(&open->batch, 1), "why");
+    cr_assert_not_null(strstr(belt_batch_reason(&open->batch, 2), "no room"));
+    belt_batch_keep_failed(open, settled, &done);
+    cr_assert_eq(done, 1);
+    cr_assert_eq(belt_batches_check(batches), 0);
+    belt_batches_give_back(batches, open);
+    cr_assert_eq(batches->last_reasons_used, 0);
+    belt_batches_free(batches);
+}
+
+Test(batch, fails_with_a_reason_as_a_whole_when_its_memory_is_used_up)
 {
     struct belt_batches_conf conf = usual;
     conf.arena_bytes = 8192;
     conf.bytes = 0;
     struct belt_batches *batches = made(&conf);
     add(batches, "k", "row", 0, 0);
-    struct belt_open_batch *open;
-    add(batches, "k", "row", 1, 0);
-    open = belt_batches_any(batches);
-    for (uint64_t i = 2; belt_batch_room(batches, (char *)&i, sizeof i, (uint32_t)i, 3000, 0); i++)
-        belt_batch_add(batches, 3000, WHERE, 1ull << i);
-    for (uint64_t i = 20; belt_batch_room(batches, (char *)&i, sizeof i, (uint32_t)i, 1, 0); i++)
-        belt_batch_add(batches, 1, WHERE, 1ull << i);
+    struct belt_open_batch *open = belt_batches_any(batches);
     while (belt_buddy_take(&batches->buddy, 1))
         ;
-    belt_batch_fail(&open->batch, 1, "why");
-    cr_assert_eq(open->failed_count, 2);
-    cr_assert_str_neq(belt_batch_reason(&open->batch, 0), "");
+    belt_batch_fail_rest(open, "all of it");
+    cr_assert_str_eq(belt_batch_reason(&open->batch, 0), "all of it");
     belt_batches_free(batches);
 }
