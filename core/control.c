@@ -7,6 +7,7 @@
 #include "core/clock_priv.h"
 #include "core/control_priv.h"
 #include "core/settings_priv.h"
+#include "core/telemetry_priv.h"
 
 uint64_t belt_pipeline_now(const struct belt_pipeline *p)
 {
@@ -141,6 +142,7 @@ int belt_pipeline_context(struct belt_pipeline *p, void *context, uint64_t deadl
     if (rc < 0)
         return rc;
     p->context = context;
+    belt_telemetry_context(p);
     if (!p->run)
         return 0;
     p->run->context = context;

@@ -76,12 +76,13 @@ BELT_API int belt_pipeline_set_batching(struct belt_pipeline *p, const char *bat
 
 /* ---- the application's pointer ----------------------------------------------------- */
 
-/* What steps see as belt_context(), sources and sinks in belt_instance.context; NULL until
- * it is set. Before the start: at once. While it runs all lanes stand still for it between
- * two turns: when this returns 0 no callback works with the old value, and none will see
- * it again, so that it may be freed, unless a part kept it; -ETIMEDOUT: a lane did not get
- * there in deadline_ns, and nothing is changed. Workers (isolation: process) see NULL: the
- * pointer means nothing in them. Not from a callback. */
+/* What steps see as belt_context(), sources and sinks in belt_instance.context, handlers
+ * of telemetry in belt_event.context; NULL until it is set. Before the start: at once.
+ * While it runs all lanes stand still for it between two turns: when this returns 0 no
+ * callback works with the old value, and none will see it again, so that it may be freed,
+ * unless a part kept it; -ETIMEDOUT: a lane did not get there in deadline_ns, and nothing
+ * is changed. Workers (isolation: process) see NULL: the pointer means nothing in them.
+ * Not from a callback. */
 BELT_API int belt_pipeline_context(struct belt_pipeline *p, void *context, uint64_t deadline_ns,
                                    struct belt_error *err);
 

@@ -322,7 +322,7 @@ static bool write_rows(struct belt_chain_stage *chain, struct belt_outlet *outle
                 name_file(chain, i);
             if (!write_row(chain, outlet, view, i))
                 return false;
-            outlet->todo[w] &= outlet->todo[w] - 1;
+            outlet->todo[w] &= ~(UINT64_C(1) << (i % 64));
         }
     return true;
 }

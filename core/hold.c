@@ -3,7 +3,7 @@
 #include <string.h>
 
 #include "core/hold_priv.h"
-#include "core/run_priv.h"
+#include "core/telemetry_priv.h"
 
 /* A handle: which store (16 bits), which entry (20), how often that was used (28). */
 #define ENTRY_BITS 20
@@ -254,6 +254,8 @@ void belt_holds_sort(struct belt_chain_stage *chain)
             chain->sparse[w * 64 + (uint32_t)__builtin_ctzll(rest)].bit = 0;
     }
     belt_count(&chain->stage.stats.held, count);
+    if (belt_wants(&chain->stage, BELT_WANT(PROCESSOR_HOLD)))
+        belt_tell(&chain->stage, BELT_EVENT_PROCESSOR_HOLD, &count, "", 0);
     engine->any_held = false;
 }
 

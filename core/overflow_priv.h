@@ -45,6 +45,7 @@ struct belt_overflow {
     struct belt_fifo held, filed;   /* filed.size 0: no file */
     int fd;                         /* of the file, -1: none */
     struct belt_stats *stats;       /* the chain's */
+    uint64_t waits_since;           /* since when something waits, as telemetry told; 0: nothing */
 };
 
 /* What a batcher's settings ask for (spec_overflow.c). */

@@ -1,11 +1,11 @@
 /* What a run does with the rows that wait beside its edges. */
 #include <unistd.h>
 
-#include "core/run_priv.h"
+#include "core/telemetry_priv.h"
 
 static int each_overflow(struct belt_chain_stage *chain,
-                         int (*fn)(struct belt_outlet *outlet, struct belt_row_out *out,
-                                   struct belt_error *err),
+                         int (*fn)(struct belt_chain_stage *chain, struct belt_outlet *outlet,
+                                   struct belt_row_out *out, struct belt_error *err),
                          struct belt_error *err)
 {
     int rc = 0;
@@ -13,15 +13,18 @@ static int each_overflow(struct belt_chain_stage *chain,
         struct belt_outlet *outlet = &chain->outlets[o];
         for (uint32_t i = 0; rc == 0 && outlet->outs && i < outlet->batcher->instances; i++)
             if (outlet->outs[i].over)
-                rc = fn(outlet, &outlet->outs[i], err);
+                rc = fn(chain, outlet, &outlet->outs[i], err);
     }
     return rc;
 }
 
-static int drain(struct belt_outlet *outlet, struct belt_row_out *out, struct belt_error *err)
+static int drain(struct belt_chain_stage *chain, struct belt_outlet *outlet,
+                 struct belt_row_out *out, struct belt_error *err)
 {
-    (void)outlet;
-    return belt_overflow_drain(out, err);
+    int rc = belt_overflow_drain(out, err);
+    if (belt_wants(&chain->stage, BELT_WANT_OVERFLOW))
+        belt_tell_overflow(chain, outlet, out->over);
+    return rc;
 }
 
 int belt_overflow_serve(struct belt_chain_stage *chain, struct belt_error *err)
@@ -36,21 +39,25 @@ bool belt_overflow_refuse(struct belt_chain_stage *chain, struct belt_outlet *ou
         return false;
     snprintf(reason, sizeof reason, "%s is behind, and what may wait for it is full",
              outlet->batcher->path);
-    if (outlet->batcher->instances > 1) { /* another one may have room for the next row */
-        belt_dispatch_fail(chain, outlet, i, reason);
-        return true;
-    }
-    for (uint32_t w = i / 64; w < BELT_WORDS; w++) {
-        uint64_t rest = outlet->todo[w];
-        outlet->todo[w] = 0;
+    /* Another instance may have room for the next row; without one it is full for all. */
+    bool others = outlet->batcher->instances > 1;
+    uint64_t count = 0;
+    for (uint32_t w = i / 64; w < (others ? i / 64 + 1 : BELT_WORDS); w++) {
+        uint64_t rest = others ? UINT64_C(1) << (i % 64) : outlet->todo[w];
+        outlet->todo[w] &= ~rest;
+        count += (uint64_t)__builtin_popcountll(rest);
         if (rest)
             belt_dispatch_fail_word(chain, outlet, w, rest, reason);
     }
+    if (belt_wants(&chain->stage, BELT_WANT(DISCARD)))
+        belt_tell_discard(chain, outlet, count);
     return true;
 }
 
-static int start(struct belt_outlet *outlet, struct belt_row_out *out, struct belt_error *err)
+static int start(struct belt_chain_stage *chain, struct belt_outlet *outlet,
+                 struct belt_row_out *out, struct belt_error *err)
 {
+    (void)chain;
     return out->over->filed.size ? belt_spill_open(out->over, outlet->batcher, err) : 0;
 }
 
@@ -62,9 +69,10 @@ int belt_overflow_start(struct belt_engine_run *run, struct belt_error *err)
     return rc;
 }
 
-static int stop(struct belt_outlet *outlet, struct belt_row_out *out, struct belt_error *err)
+static int stop(struct belt_chain_stage *chain, struct belt_outlet *outlet,
+                struct belt_row_out *out, struct belt_error *err)
 {
-    (void)outlet, (void)err;
+    (void)chain, (void)outlet, (void)err;
     if (out->over->fd >= 0)
         close(out->over->fd);
     out->over->fd = -1;

@@ -72,6 +72,16 @@ void belt_refused_gone(struct belt_batcher_stage *b, struct belt_open_batch *ope
         settle_batch(b, open, true);
 }
 
+static void call_failed(struct belt_batcher_stage *b, struct belt_batch *batch, int code,
+                        const char *reason)
+{
+    bool told = belt_wants(&b->stage, BELT_WANT_FAILED);
+    uint64_t began = told ? belt_tell_handle_failed(&b->stage, batch->count) : 0;
+    b->sink->failed(b->state, batch, code, reason);
+    if (told)
+        belt_tell_handle_failed_end(&b->stage, batch->count, began);
+}
+
 static void give_up(struct belt_batcher_stage *b, struct belt_open_batch *open, int code)
 {
     struct belt_batch *batch = &open->batch;
@@ -87,7 +97,7 @@ static void give_up(struct belt_batcher_stage *b, struct belt_open_batch *open, 
         return;
     }
     if (b->sink->failed)
-        b->sink->failed(b->state, batch, code, reason);
+        call_failed(b, batch, code, reason);
     belt_refused_gone(b, open);
 }
 

@@ -47,6 +47,7 @@ struct belt_source_stage {
     uint64_t on_way;                   /* messages in frames that are out */
     struct belt_rate_state *rate;      /* shared by the source's instances */
     uint64_t due;                      /* when the rate lets something through */
+    uint64_t held_back_at;             /* since when it does not, as telemetry told; 0: it does */
     uint64_t progress, progress_total; /* as last told by the part; control thread only */
     uint64_t restarts[BELT_RESTARTS];  /* when, of the last restart.max of them */
     uint32_t restarts_used;            /* all of them */

@@ -175,7 +175,10 @@ static int fill_frame(struct belt_source_stage *s, struct belt_fill *fill, uint6
     s->due = UINT64_MAX;
     fill->ticket = s->ledger.next * 64;
     bool limited = belt_load_relaxed(&s->rate->messages) != 0;
-    if (limited && !(fill->most = belt_rate_take(s->rate, most, now, &s->due)) && !s->stopping)
+    bool held_back = limited && !(fill->most = belt_rate_take(s->rate, most, now, &s->due));
+    if (belt_wants(&s->stage, BELT_WANT_RATE))
+        belt_tell_rate(s, held_back);
+    if (held_back && !s->stopping)
         return BELT_FILL_IDLE;
     int count = s->part->fill(s->state, fill, err);
     if (count > (int)fill->most)

@@ -1,7 +1,7 @@
 /* Running a chain of steps: the same in a lane's thread and in a worker. */
 #include <stdlib.h>
 
-#include "core/run_priv.h"
+#include "core/telemetry_priv.h"
 
 int belt_steps_init(struct belt_chain chain, void *states[BELT_STEPS], int *ready,
                     const struct belt_instance *in, struct belt_error *err)
@@ -103,7 +103,7 @@ static void keep_failed(struct belt_engine *engine, uint32_t w, uint64_t bit)
 }
 
 /* Of the messages that the view has: each step hears of those that failed. */
-static void tell_failed(struct belt_chain chain, void *const states[BELT_STEPS],
+static void call_failed(struct belt_chain chain, void *const states[BELT_STEPS],
                         struct belt_engine *engine)
 {
     struct belt_view *view = &engine->view;
@@ -120,6 +120,30 @@ static void tell_failed(struct belt_chain chain, void *const states[BELT_STEPS],
             }
         }
     }
+}
+
+static bool any_hears(struct belt_chain chain, const struct belt_engine *engine)
+{
+    for (int s = 0; s < chain.steps_used; s++)
+        if (step_of(&chain.steps[s])->failed && !is_foreign(&chain.steps[s], engine))
+            return true;
+    return false;
+}
+
+static void tell_failed(struct belt_chain chain, void *const states[BELT_STEPS],
+                        struct belt_engine *engine)
+{
+    struct belt_stage *stage = engine->chain ? &engine->chain->stage : NULL;
+    bool told = stage && belt_wants(stage, BELT_WANT_FAILED) && any_hears(chain, engine);
+    uint64_t count = 0;
+    for (uint32_t w = engine->view.first / 64; told && w * 64 < engine->view.end; w++)
+        count += (uint64_t)__builtin_popcountll(
+            engine->failed[w] & belt_range_mask(w, engine->view.first, engine->view.end));
+    told &= count != 0;
+    uint64_t began = told ? belt_tell_handle_failed(stage, count) : 0;
+    call_failed(chain, states, engine);
+    if (told)
+        belt_tell_handle_failed_end(stage, count, began);
 }
 
 struct belt_segment belt_segment_run(struct belt_chain chain, void *const states[BELT_STEPS],

@@ -28,6 +28,7 @@ struct belt_telemetry {
     pthread_mutex_t lock; /* recursive: handlers attach and detach */
     struct handler handlers[BELT_HANDLERS];
     const char *pipeline;
+    void *context;               /* under lock */
     struct belt_engine_run *run; /* after begin */
     struct belt_events *events;  /* [lanes] */
     uint32_t lanes;
@@ -145,6 +146,7 @@ static struct belt_telemetry *telemetry_new(const struct belt_pipeline *p)
     if (!t)
         return NULL;
     t->pipeline = p->spec ? p->spec->name : "";
+    t->context = p->context;
     pthread_mutexattr_init(&recursive);
     pthread_mutexattr_settype(&recursive, PTHREAD_MUTEX_RECURSIVE);
     pthread_mutex_init(&t->lock, &recursive);
@@ -169,6 +171,16 @@ static int put_handler(struct belt_telemetry *t, const struct handler *handler)
     }
     pthread_mutex_unlock(&t->lock);
     return id < BELT_HANDLERS ? id : -ENOSPC;
+}
+
+void belt_telemetry_context(struct belt_pipeline *p)
+{
+    struct belt_telemetry *t = p->telemetry;
+    if (!t)
+        return;
+    pthread_mutex_lock(&t->lock);
+    t->context = p->context;
+    pthread_mutex_unlock(&t->lock);
 }
 
 static void publish_rings(struct belt_telemetry *t)
@@ -209,7 +221,8 @@ static void tell_record(struct belt_telemetry *t, uint32_t lane,
                                 .time_ns = record->time,
                                 .span = record->span,
                                 .values = record->values,
-                                .text = record->text };
+                                .text = record->text,
+                                .context = t->context };
     tell(t, &event);
 }
 
@@ -224,7 +237,8 @@ static void tell_whole(struct belt_telemetry *t, enum belt_event_kind kind, uint
                                 .stage = "",
                                 .time_ns = time,
                                 .values = values,
-                                .text = text };
+                                .text = text,
+                                .context = t->context };
     tell(t, &event);
 }
 

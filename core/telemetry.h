@@ -61,6 +61,7 @@ struct belt_event {
     uint64_t span;          /* the same in start and stop of one thing, within one stage */
     const uint64_t *values; /* of belt_event_fields(kind), in their order */
     const char *text;       /* ended by 0, cut after 99 bytes; "" when there is none */
+    void *context;          /* belt_pipeline_context(), as it is when the handler is called */
 };
 
 struct belt_pipeline;

@@ -80,6 +80,20 @@ void belt_tell_pressure(struct belt_source_stage *s)
               "", 0);
 }
 
+void belt_tell_rate(struct belt_source_stage *s, bool held_back)
+{
+    uint64_t now = belt_tell_now(&s->stage);
+    if (held_back && !s->held_back_at) {
+        uint64_t wait = s->due > now ? s->due - now : 0;
+        s->held_back_at = now;
+        belt_tell(&s->stage, BELT_EVENT_RATE_START, &wait, "", 0);
+    } else if (!held_back && s->held_back_at) {
+        uint64_t ns = now - s->held_back_at;
+        s->held_back_at = 0;
+        belt_tell(&s->stage, BELT_EVENT_RATE_STOP, &ns, "", 0);
+    }
+}
+
 /* ---- processors ---------------------------------------------------------------- */
 
 void belt_tell_frame(struct belt_chain_stage *chain)
@@ -167,6 +181,41 @@ void belt_tell_restart(struct belt_stage *stage, const struct belt_worker *worke
     const char *death = worker->block->death;
     belt_tell(stage, BELT_EVENT_WORKER_RESTART, values, death,
               strnlen(death, sizeof worker->block->death));
+}
+
+void belt_tell_overflow(struct belt_chain_stage *chain, const struct belt_outlet *outlet,
+                        struct belt_overflow *over)
+{
+    const char *batcher = outlet->batcher->path;
+    bool waits = belt_overflow_waits(over);
+    uint64_t now = belt_tell_now(&chain->stage);
+    if (waits == (over->waits_since != 0))
+        return;
+    uint64_t ns = now - over->waits_since;
+    over->waits_since = waits ? now : 0;
+    belt_tell(&chain->stage, waits ? BELT_EVENT_OVERFLOW_START : BELT_EVENT_OVERFLOW_STOP, &ns,
+              batcher, strlen(batcher));
+}
+
+void belt_tell_discard(struct belt_chain_stage *chain, const struct belt_outlet *outlet,
+                       uint64_t count)
+{
+    const char *batcher = outlet->batcher->path;
+    belt_tell(&chain->stage, BELT_EVENT_DISCARD, &count, batcher, strlen(batcher));
+}
+
+/* ---- callbacks that hear of failures ----------------------------------------------- */
+
+uint64_t belt_tell_handle_failed(struct belt_stage *stage, uint64_t count)
+{
+    belt_tell(stage, BELT_EVENT_FAILED_START, &count, "", 0);
+    return belt_tell_now(stage);
+}
+
+void belt_tell_handle_failed_end(struct belt_stage *stage, uint64_t count, uint64_t began)
+{
+    uint64_t values[] = { count, belt_tell_now(stage) - began };
+    belt_tell(stage, BELT_EVENT_FAILED_STOP, values, "", 0);
 }
 
 /* ---- batchers ------------------------------------------------------------------ */

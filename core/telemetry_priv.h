@@ -16,6 +16,9 @@
 #define BELT_WANT_FRAMES (BELT_WANT(PROCESSOR_START) | BELT_WANT(PROCESSOR_STOP))
 #define BELT_WANT_ROWS (BELT_WANT(BATCHER_START) | BELT_WANT(BATCHER_STOP))
 #define BELT_WANT_BATCHES (BELT_WANT(BATCH_START) | BELT_WANT(BATCH_STOP))
+#define BELT_WANT_RATE (BELT_WANT(RATE_START) | BELT_WANT(RATE_STOP))
+#define BELT_WANT_OVERFLOW (BELT_WANT(OVERFLOW_START) | BELT_WANT(OVERFLOW_STOP))
+#define BELT_WANT_FAILED (BELT_WANT(FAILED_START) | BELT_WANT(FAILED_STOP))
 #define BELT_WANT_WAITS (BELT_WANT(WAIT_START) | BELT_WANT(WAIT_STOP))
 
 static_assert(BELT_EVENTS <= 64, "a bit each");
@@ -46,6 +49,8 @@ int belt_telemetry_begin(struct belt_pipeline *p, struct belt_error *err);
 void belt_telemetry_began(struct belt_pipeline *p);
 /* The lanes have ended: what is in the rings is told, and the thread ends. */
 void belt_telemetry_end(struct belt_pipeline *p);
+/* What handlers see as the application's pointer: when this returns, none has the old one. */
+void belt_telemetry_context(struct belt_pipeline *p);
 /* Without a thread: what is in the rings is told. */
 void belt_telemetry_deliver(struct belt_pipeline *p);
 void belt_telemetry_free(struct belt_pipeline *p);
@@ -78,6 +83,8 @@ uint64_t belt_tell_now(const struct belt_stage *stage);
 
 void belt_tell_fill(struct belt_source_stage *s, uint32_t count, uint64_t bytes, uint64_t chunk);
 void belt_tell_pressure(struct belt_source_stage *s);
+/* Its rate lets nothing through now, or something again. */
+void belt_tell_rate(struct belt_source_stage *s, bool held_back);
 /* A frame in hand begins, and has gone on. */
 void belt_tell_frame(struct belt_chain_stage *chain);
 void belt_tell_frame_end(struct belt_chain_stage *chain);
@@ -88,6 +95,14 @@ void belt_tell_message(struct belt_chain_stage *chain, struct belt_segment segme
 /* Those of [first, end) that failed in a worker. */
 void belt_tell_failed(struct belt_chain_stage *chain, uint32_t first, uint32_t end);
 void belt_tell_restart(struct belt_stage *stage, const struct belt_worker *worker);
+/* Rows began or ceased to wait beside an edge to this batcher, maybe. */
+void belt_tell_overflow(struct belt_chain_stage *chain, const struct belt_outlet *outlet,
+                        struct belt_overflow *over);
+void belt_tell_discard(struct belt_chain_stage *chain, const struct belt_outlet *outlet,
+                       uint64_t count);
+/* Callbacks hear of `count` failed messages from now on; the time, for the end. */
+uint64_t belt_tell_handle_failed(struct belt_stage *stage, uint64_t count);
+void belt_tell_handle_failed_end(struct belt_stage *stage, uint64_t count, uint64_t began);
 void belt_tell_rows(struct belt_batcher_stage *b, uint32_t count);
 void belt_tell_rows_end(struct belt_batcher_stage *b, uint32_t count);
 void belt_tell_batch(struct belt_batcher_stage *b, struct belt_open_batch *open);

@@ -4,6 +4,7 @@
 
 #include "core/overflow_priv.h"
 #include "core/pipeline_priv.h"
+#include "core/telemetry.h"
 #include "tests/unit/pipeline_fixture.h"
 
 /* ---- step `sides`: odd numbers to the batcher `slow` -------------------------------- */
@@ -332,6 +333,52 @@ Test(overflow, records_are_never_cut_and_come_in_order)
         }
     }
     cr_assert_gt(puts, 1000);
+}
+
+/* ---- what is told of it ---------------------------------------------------------------- */
+
+static struct {
+    uint64_t starts, stops, discarded;
+    bool misnamed;
+} told;
+
+static void note(const struct belt_event *event, void *arg)
+{
+    (void)arg;
+    told.starts += event->kind == BELT_EVENT_OVERFLOW_START;
+    told.stops += event->kind == BELT_EVENT_OVERFLOW_STOP;
+    if (event->kind == BELT_EVENT_DISCARD)
+        told.discarded += belt_event_value(event, BELT_FIELD_MESSAGES);
+    told.misnamed |= strcmp(event->text, "batchers.slow") != 0;
+}
+
+static void told_of(const char *slow_settings)
+{
+    struct belt_error err = { 0 };
+    struct belt_pipeline *p = two_sides(slow_settings, "");
+    memset(&told, 0, sizeof told);
+    for (int i = 0; i < 2; i++) {
+        const char *prefix = i ? "beltway.processor.discard" : "beltway.processor.overflow";
+        cr_assert_geq(belt_telemetry_attach(p, prefix, note, NULL, &err), 0, "%s", err.text);
+    }
+    cr_assert_eq(turn_to_end(p, &err), -EPIPE, "%s", err.text);
+    cr_assert_not(told.misnamed);
+    cr_assert_eq(told.discarded, totals_of(p).failed);
+    belt_pipeline_free(p);
+}
+
+Test(overflow, telemetry_tells_when_rows_wait_and_when_none_does_any_more)
+{
+    told_of("hold: 8MiB");
+    cr_assert_gt(told.starts, 0);
+    cr_assert_eq(told.stops, told.starts);
+    cr_assert_eq(told.discarded, 0);
+}
+
+Test(overflow, telemetry_tells_how_many_found_no_room)
+{
+    told_of("hold: 64KiB, when_full: fail, order: any");
+    cr_assert_gt(told.discarded, 0);
 }
 
 Test(overflow, an_empty_store_takes_a_record_as_long_as_itself)
