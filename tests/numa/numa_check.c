@@ -86,7 +86,7 @@ static bool read_line(const char *task, const char *file, char *out, size_t room
 {
     char path[300];
     bool found = false;
-    snprintf(path, sizeof path, "/proc/%s/%s", task, file);
+    snprintf(path, sizeof path, "/proc/%.64s/%.64s", task, file);
     FILE *in = fopen(path, "r");
     while (in && !found && fgets(out, (int)room, in))
         found = strncmp(out, from, strlen(from)) == 0;
