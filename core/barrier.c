@@ -84,12 +84,14 @@ static int rest_in_threads(struct belt_engine_run *run, uint64_t until)
 /* The clock stands still: what waits for its time does not come to rest by it. */
 static int rest_by_turns(struct belt_pipeline *p, struct belt_error *err)
 {
+    bool idle = false; /* a turn that only sends what is half full does not say so */
     for (int i = 0; i < TURNS; i++) {
         int rc = belt_pipeline_turn(p, p->run->ended_ns, err);
         if (rc < 0)
             return rc;
-        if (rc == 0)
+        if (rc == 0 && idle)
             return belt_barrier_quiet(&p->run->lanes[0]) ? 0 : -ETIMEDOUT;
+        idle = rc == 0;
     }
     return -ETIMEDOUT;
 }

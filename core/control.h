@@ -74,6 +74,15 @@ BELT_API int belt_pipeline_set_batching(struct belt_pipeline *p, const char *bat
                                         const struct belt_batching *batching, uint64_t deadline_ns,
                                         struct belt_error *err);
 
+/* ---- all of these -------------------------------------------------------------------- */
+
+/* Rates, limits of batches, and concurrency (where it may be changed: max_concurrency) as
+ * `told` says, another pipeline that was loaded and is not started: of stages of the same
+ * names. How many settings changed; all else that it says is ignored. Negative: `told` is not
+ * valid, and nothing changed; or what refused, and what came before it has changed. */
+BELT_API int belt_pipeline_reload(struct belt_pipeline *p, struct belt_pipeline *told,
+                                  uint64_t deadline_ns, struct belt_error *err);
+
 /* ---- the application's pointer ----------------------------------------------------- */
 
 /* What steps see as belt_context(), sources and sinks in belt_instance.context, handlers

@@ -7,8 +7,10 @@
 #include <unistd.h>
 
 #include "apps/beltway/app_priv.h"
+#include "core/control.h"
 
-#define TICK_NS 100000000u /* how late a signal or the progress line may be */
+#define RELOAD_NS UINT64_C(30000000000) /* most time for a change to be made */
+#define TICK_NS 100000000u              /* how late a signal or the progress line may be */
 
 enum { KEY_REPORT = 2000, KEY_PROGRESS, KEY_LATENCY };
 
@@ -68,7 +70,9 @@ static const struct argp run_argp = {
            "Exit codes: 0 all settled; 1 finished, something failed; 2 usage; 3 stopped early "
            "with work left; 78 configuration; 130, 143 ended by a signal; 141 the reader of "
            "stdout went away. The first SIGINT or SIGTERM lets what is inside finish, the "
-           "second stops at once.",
+           "second stops at once. SIGUSR1 reads FILE and its overlays again and changes rates, "
+           "size, bytes and timeout of batches, and concurrency up to max_concurrency while it "
+           "runs; nothing is lost.",
     .children = children,
 };
 
@@ -79,16 +83,36 @@ static void block_signals(sigset_t *set)
     sigemptyset(set);
     sigaddset(set, SIGINT);
     sigaddset(set, SIGTERM);
+    sigaddset(set, SIGUSR1);
     sigprocmask(SIG_BLOCK, set, NULL);
+}
+
+/* Whatever is wrong with it, the run goes on. */
+static void reload(struct run *run, struct belt_pipeline *p)
+{
+    struct belt_error err;
+    int code, changes = 0;
+    struct belt_pipeline *told = belt_app_open(&run->settings, &code);
+    belt_app_progress_clear(&run->progress);
+    if (told && (changes = belt_pipeline_reload(p, told, RELOAD_NS, &err)) < 0)
+        belt_app_error(&err);
+    if (told && changes >= 0 && !run->quiet)
+        fprintf(stderr, "%s: read again, %d setting%s changed\n", run->progress.name, changes,
+                changes == 1 ? "" : "s");
+    belt_pipeline_free(told);
 }
 
 static void take_signals(struct run *run, struct belt_pipeline *p, const sigset_t *set)
 {
     static const struct timespec now = { 0, 0 };
-    for (int signal; (signal = sigtimedwait(set, NULL, &now)) > 0; run->signals++) {
+    for (int signal; (signal = sigtimedwait(set, NULL, &now)) > 0;) {
+        if (signal == SIGUSR1) {
+            reload(run, p);
+            continue;
+        }
         if (run->signals == 0)
             run->signal = signal;
-        belt_pipeline_stop(p, run->signals == 0 ? BELT_FOREVER : 0);
+        belt_pipeline_stop(p, run->signals++ == 0 ? BELT_FOREVER : 0);
     }
 }
 

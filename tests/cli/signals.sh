@@ -48,6 +48,30 @@ test_interrupt_drains() {
     expect_err 'stopped early by SIGINT'
 }
 
+# told TEXT: stderr says it, in good time.
+told() {
+    for ((i = 0; i < 500; i++)); do
+        grep -q "$1" "$work/err" && return
+        sleep 0.02
+    done
+    kill -9 "$pid"
+    fail "it never said '$1': $(cat "$work/err")"
+}
+
+test_usr1_reads_the_settings_again() {
+    start
+    sed -i 's/timeout: 10ms/timeout: 20ms/' copy.yaml
+    kill -USR1 "$pid"
+    told 'read again, 1 setting changed'
+    echo 'nonsense: 1' >>copy.yaml
+    kill -USR1 "$pid"
+    told "nonsense"
+    seq 1001 1100 >&9
+    exec 9>&-
+    ended 0
+    expect_same copy.txt <(seq 1100)
+}
+
 test_end_of_input_is_no_signal() {
     start
     exec 9>&-

@@ -495,6 +495,56 @@ Test(resize, settings_that_contradict_are_refused)
             "source with concurrency: 1, not 2: or set order: any");
 }
 
+/* ---- reload ------------------------------------------------------------------------------ */
+
+#define LIVE(rate, active, size)                                                                   \
+    "source: { counter: { count: 1000000 }, concurrency: 4, rate: " rate " }\n"                    \
+    "processor: { concurrency: " active ", max_concurrency: 4, steps: [ who: {} ] }\n"             \
+    "batcher: { size: " size ", order: any, max_concurrency: 2, sink: numbers }\n"
+
+Test(reload, changes_what_can_be_changed_live, .timeout = 20)
+{
+    struct belt_error err = { 0 };
+    struct belt_pipeline *p = sized(LIVE("1000000000", "1", "1000"));
+    struct belt_pipeline *same = sized(LIVE("1000000000", "1", "1000"));
+    struct belt_pipeline *told = sized(LIVE("1000000000", "3", "77"));
+    struct belt_pipeline *slow = sized(LIVE("1000", "3", "77"));
+    turn(p, 5);
+    cr_assert_eq(belt_pipeline_reload(p, same, 0, &err), 0, "%s", err.text);
+    cr_assert_eq(belt_pipeline_reload(p, told, 0, &err), 2, "%s", err.text);
+    cr_assert_eq(active(p, 1), 3);
+    busy();
+    turn(p, 20);
+    cr_assert_eq(busy(), 7);
+    cr_assert_eq(belt_pipeline_reload(p, told, 0, &err), 0, "%s", err.text);
+    cr_assert_eq(belt_pipeline_reload(p, slow, 0, &err), 1, "%s", err.text);
+    struct belt_rate rate = { .size = sizeof rate };
+    cr_assert_eq(belt_pipeline_rate(p, NULL, &rate, &err), 0);
+    cr_assert_eq(rate.messages, 1000);
+    cr_assert_eq(belt_pipeline_reload(p, told, 0, &err), 1, "%s", err.text);
+    end_by_turns(p, 1000000);
+    cr_assert_eq(belt_pipeline_reload(p, told, 0, &err), -EINVAL);
+    belt_pipeline_free(p);
+    belt_pipeline_free(same);
+    belt_pipeline_free(told);
+    belt_pipeline_free(slow);
+}
+
+Test(reload, of_what_is_wrong_changes_nothing, .timeout = 20)
+{
+    struct belt_error err = { 0 };
+    struct belt_pipeline *p = sized(LIVE("1000000000", "1", "1000"));
+    struct belt_pipeline *wrong = sized(LIVE("1000000000", "5", "1000"));
+    turn(p, 5);
+    cr_assert_lt(belt_pipeline_reload(p, wrong, 0, &err), 0);
+    cr_assert_str_eq(err.text, "test.yaml:2:47: max_concurrency of processor is less than its "
+                               "concurrency: 5");
+    cr_assert_eq(active(p, 1), 1);
+    end_by_turns(p, 1000000);
+    belt_pipeline_free(p);
+    belt_pipeline_free(wrong);
+}
+
 /* ---- lanes and workers ------------------------------------------------------------------- */
 
 static void storm(const char *yaml, const char *stage, uint32_t most, uint64_t count)
