@@ -64,7 +64,7 @@ static void *start(void *unused)
     snprintf(yaml, sizeof yaml,
              "source: { %s }\n"
              "processor: { isolation: process, concurrency: 2, sandbox: %s, steps: [ busy: {} ] }\n"
-             "batcher: { sink: 'null' }\n",
+             "batcher: { isolation: process, sink: 'null' }\n",
              source, is("in its cage") ? "strict" : "none");
     if (belt_pipeline_new(&pipeline, &err) < 0 ||
         belt_pipeline_add(pipeline, &step.part, &err) < 0 ||
@@ -126,6 +126,8 @@ static void kill_engine(const char *what)
     int count = wait_for_workers(engine, workers, &zygote);
     check(count == 2, "two workers", what);
     pause_us(100000);
+    count = find_named(engine, "belt/", workers, &zygote); /* spares, and the sink's */
+    check(count > 2, "and that of the sink", what);
     for (int i = 0; i < count; i++)
         fds[i] = (struct pollfd){ .fd = pidfd_of(workers[i]), .events = POLLIN };
     fds[count] = (struct pollfd){ .fd = pidfd_of(zygote), .events = POLLIN };
