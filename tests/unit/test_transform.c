@@ -87,7 +87,7 @@ static int by_text(const void *a, const void *b)
 
 static const char *sorted_rows(void)
 {
-    static char text[1 << 16], out[1 << 16];
+    static char text[sizeof kept.text], out[sizeof kept.text];
     char *row[1000];
     size_t rows = 0, used = 0;
     snprintf(text, sizeof text, "%s", kept.text);
