@@ -6,6 +6,10 @@
 //   latency/<pipeline>/<percent of the top rate>
 //     fused    source and callback on one lane, no batcher
 //     batched  a batcher of 100 on a second lane; a batch leaves after 5 us at the latest
+//
+// bare_*: the same for messages of one a microsecond that a loop answers which does nothing
+// but read the clock, right before each sample: what the machine takes from anybody. All
+// memory is there before the start (placement.touch).
 
 #include <time.h>
 
@@ -24,8 +28,8 @@ namespace
 constexpr uint32_t SLAB = 8 * BELT_FRAME, SLABS = 64;
 constexpr uint32_t WORDS = 1u << 17; // more than a ledger has
 constexpr uint64_t TOP_COUNT = 50000000;
-// Of a sample, and what of it is not counted: the ledger is touched for the first time.
-constexpr double SECONDS = 0.3, WARM = 0.1;
+constexpr double SECONDS = 0.3, WARM = 0.1; // of a sample, and what of it is not counted
+constexpr uint64_t BARE_NS = 200000000, BARE_PACE_NS = 1000;
 constexpr uint64_t DELAY_MOST_NS = 50000; // of all lanes; 0.1 % of a sample is 180 us
 
 uint64_t clock_ns()
@@ -41,7 +45,7 @@ struct Load {
     double pace_ns = 0;                 // between two messages; 0: as fast as they are taken
     uint64_t acked = 0, warm = 0;       // warm: so many are not counted
     std::atomic<uint64_t> delayed{ 0 }; // ns, of all lanes
-    belt_hist latency;
+    belt_hist latency, bare;
 };
 
 Load load;
@@ -242,6 +246,15 @@ const belt_part *gone_sink()
 
 // ---- samples
 
+void spin_bare()
+{
+    belt_hist_reset(&load.bare);
+    uint64_t now = clock_ns(), due = now, end = now + BARE_NS;
+    for (; now < end; now = clock_ns())
+        for (; due <= now; due += BARE_PACE_NS)
+            belt_hist_record(&load.bare, now - due);
+}
+
 void begin(uint64_t count, double pace_ns)
 {
     load.count = count;
@@ -283,20 +296,26 @@ void register_latency(const std::string &name, const std::string &yaml, int perc
         begin(static_cast<uint64_t>(rate * SECONDS), 1e9 / rate);
         return BenchInput{ load.count, 0 };
     };
-    job.before = [] { begin(load.count, load.pace_ns); };
+    job.before = [] {
+        begin(load.count, load.pace_ns);
+        spin_bare();
+    };
     job.wrong = [](const belt_totals &) {
         return bench_differs("acknowledged", load.acked, load.count);
     };
     job.disturbed = [] { return load.delayed > DELAY_MOST_NS; };
     job.figures = [] {
-        auto us = [](double q) {
-            return static_cast<double>(belt_hist_quantile(&load.latency, q)) / 1e3;
+        auto of = [](const belt_hist &hist, double q) {
+            return static_cast<double>(belt_hist_quantile(&hist, q)) / 1e3;
         };
+        auto us = [of](double q) { return of(load.latency, q); };
         return std::vector<std::pair<std::string, double>>{
             { "p50_us", us(0.5) },
             { "p99_us", us(0.99) },
             { "p99_9_us", us(0.999) },
             { "most_us", us(1) },
+            { "bare_p99_9_us", of(load.bare, 0.999) },
+            { "bare_most_us", of(load.bare, 1) },
             { "delayed_us", static_cast<double>(load.delayed) / 1e3 }
         };
     };
@@ -304,7 +323,7 @@ void register_latency(const std::string &name, const std::string &yaml, int perc
 }
 
 const bool registered = [] {
-    const std::string source = "placement: { wait: spin }\nsource: { paced: {} }\n"
+    const std::string source = "placement: { wait: spin, touch: true }\nsource: { paced: {} }\n"
                                "processor: { concurrency: 1, steps: [ sum_all: {} ] }\n";
     const std::string batched = source + "batcher: { size: 100, timeout: 5us, "
                                          "sink: { gone: { format: raw } } }\n";
