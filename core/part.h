@@ -236,7 +236,8 @@ struct belt_sink {
      * reason is err->text. In a worker (isolation: process), where only sinks without
      * poll() run, a batch may come again when a worker died over it: batch->attempt. */
     int (*batch)(void *state, struct belt_batch *batch, struct belt_error *err);
-    /* Looks for completions; how many batches it ended. NULL: never pending. */
+    /* Looks for completions; how many batches it ended. NULL: never pending, and a batch's
+     * rows may lie anywhere until batch() returns. */
     int (*poll)(void *state);
     /* After the last batch; `complete` false: the run stopped early. Negative: the
      * run failed. */
