@@ -262,7 +262,7 @@ static void carve_source(struct belt_engine_run *run, struct belt_source_stage *
                                     .stage = spec->path,
                                     .slab = spec->slab,
                                     .header = "",
-                                    .backend = run->spec->placement.backend };
+                                    .backend = run->spec->backend };
     s->in.context = &run->context;
     s->in.tickets = belt_ledger_words(spec->window / 64) * 64;
     s->in.slabs = spec->slabs ? spec->slabs + (fused ? 0 : LINK_SLABS) : 0;
@@ -480,7 +480,7 @@ static bool make_batcher(struct belt_engine_run *run, int o, uint32_t index)
                                     .stage = spec->path,
                                     .header = spec->header,
                                     .header_size = (uint32_t)spec->header_size,
-                                    .backend = run->spec->placement.backend,
+                                    .backend = run->spec->backend,
                                     .context = &run->context };
     place_stage(run, &b->stage, &belt_batcher_kind, run->plan->first_batcher + (uint32_t)o,
                 spec->path, index);
@@ -559,11 +559,8 @@ int belt_run_new(struct belt_engine_run **out, const struct belt_spec *spec,
         run->last_node = -1;
         lay_out(run);
         uint64_t size = run->carved;
-        rc = belt_mem_map(&run->region, size, run->zygote ? BELT_MEM_SHARED : BELT_MEM_PRIVATE);
-        if (rc < 0)
-            belt_error_set(err, rc, "run: %llu bytes of memory: %s", (unsigned long long)size,
-                           strerror(-rc));
-        run->memory = size;
+        rc = belt_region_map(run, size, err);
+        run->memory = run->region.size;
     }
     if (rc == 0) {
         run->carved = 0;

@@ -20,9 +20,6 @@ static struct belt_stage *stage_at(struct belt_engine_run *run, struct belt_plac
 int belt_lanes_new(struct belt_engine_run *run, struct belt_error *err)
 {
     const struct belt_place *place = run->plan->place;
-    /* Workers want CPUs, too: a lane does not spin on theirs. */
-    bool shared = run->zygote && place->wait == BELT_WAIT_BACKOFF;
-    enum belt_wait wait = shared ? BELT_WAIT_BLOCK : place->wait;
     run->lanes_used = place->lane_count;
     if (posix_memalign((void **)&run->lanes, BELT_LINES, run->lanes_used * sizeof *run->lanes))
         return belt_error_set(err, -ENOMEM, "lanes: out of memory");
@@ -36,7 +33,9 @@ int belt_lanes_new(struct belt_engine_run *run, struct belt_error *err)
         lane->index = l;
         lane->cpu = run->plan->caller ? -1 : place->lanes[l].cpu;
         lane->run = run;
-        lane->idle = belt_idle_of(wait);
+        /* Workers want CPUs, too: a lane does not spin on theirs. */
+        bool shared = run->zygote && place->lanes[l].wait == BELT_WAIT_BACKOFF;
+        lane->idle = belt_idle_of(shared ? BELT_WAIT_BLOCK : place->lanes[l].wait);
         belt_sleep_init(&lane->sleep, BELT_THREADS);
         if (shared) /* it sleeps often: a fence of each waker is less than its membarrier */
             belt_store_relaxed32(&lane->sleep.asleep, BELT_FENCED); /* relaxed: no waker yet */

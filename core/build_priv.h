@@ -7,6 +7,8 @@
 
 /* What is carved from now on is used first by the lane of this stage. */
 void belt_carve_for(struct belt_engine_run *run, const struct belt_stage *stage);
+/* The region, `size` bytes, in huge pages or not (region.c). */
+int belt_region_map(struct belt_engine_run *run, uint64_t size, struct belt_error *err);
 /* The next bytes of the region; NULL while counting. */
 void *belt_carve(struct belt_engine_run *run, uint64_t size, uint64_t align);
 /* A ring in the region, formatted; its base is NULL while counting. */

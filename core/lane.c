@@ -159,6 +159,9 @@ static int run_lane(struct belt_lane *lane, struct belt_error *err)
     while (!belt_run_aborting(lane->run)) {
         uint64_t now = belt_now();
         enum belt_turn outcome = round_of(lane, now, err);
+        /* Behind a turn: by now it knows who wants to hear of it. */
+        if (__builtin_expect(now >= lane->look_due, 0))
+            belt_lane_look(lane, now);
         if (outcome == BELT_TURN_IN)
             outcome = idle(lane, err);
         else
@@ -221,7 +224,7 @@ void *belt_lane_main(void *arg)
     belt_name_thread(name);
     if (lane->run->zygote)
         belt_short_slices(); /* it shares its CPU with a worker; refused: it waits longer */
-    int rc = lane->cpu >= 0 ? belt_pin_thread(lane->cpu) : 0;
+    int rc = belt_lane_settle(lane);
     if (rc < 0)
         belt_error_set(&err, rc, "lane %u: CPU %d: %s", lane->index, lane->cpu, strerror(-rc));
     bool ready = rc == 0 && belt_lane_init(lane, &err) == 0;

@@ -8,6 +8,7 @@
 #include "core/error.h"
 #include "core/latency_priv.h"
 #include "core/stats_priv.h"
+#include "numa/topology.h"
 #include "rings/wait.h"
 
 #define BELT_LANE_STAGES 64
@@ -63,7 +64,10 @@ struct belt_lane {
     struct belt_sleep sleep __attribute__((aligned(BELT_LINES)));
     int fd; /* eventfd that wakes it */
     uint32_t index;
-    int cpu; /* -1: not pinned */
+    int cpu;               /* -1: not pinned */
+    int tid;               /* once the thread runs */
+    struct belt_cpus seen; /* where it may run, when it looked last */
+    uint64_t look_due;     /* when it looks again */
     struct belt_engine_run *run;
     struct belt_stage *stages[BELT_LANE_STAGES]; /* sinks first */
     uint32_t stages_used;
@@ -87,6 +91,10 @@ struct belt_lane {
 enum belt_turn belt_lane_turn(struct belt_lane *lane, uint64_t now, struct belt_error *err);
 int belt_lane_init(struct belt_lane *lane, struct belt_error *err);
 void belt_lane_fini(struct belt_lane *lane);
+/* The calling thread is this lane's from now on: pins it. 0 or -errno (placed.c). */
+int belt_lane_settle(struct belt_lane *lane);
+/* Looks whether somebody else moved the thread, and tells. */
+void belt_lane_look(struct belt_lane *lane, uint64_t now);
 /* The thread's body; `arg` is the lane. */
 void *belt_lane_main(void *arg);
 

@@ -226,6 +226,9 @@ struct belt_source {
      * so, 1 to 255; negative, err set: it means nothing here. NULL: nothing can be asked. */
     int (*configure)(void *conf, const char *option, struct belt_error *err);
     bool ack_reasons; /* ack() asks belt_acked_reason(): 700 KiB of memory an instance */
+    /* A file that it reads, before anything is opened: its lanes go near the device. NULL, or
+     * no such function: nothing to go near to. Lent as long as `conf`. */
+    const char *(*path)(const void *conf);
 };
 
 #define BELT_CUT_STATE 64

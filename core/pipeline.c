@@ -115,6 +115,9 @@ int belt_pipeline_validate(struct belt_pipeline *p, struct belt_error *err)
 static int make_run(struct belt_pipeline *p, bool caller, struct belt_error *err)
 {
     int rc = prepare(p, caller, err);
+    if (rc == 0 && !belt_topology_here(p->plan->topology))
+        rc = belt_error_config(err, "placement.topology: this is a plan for another machine; leave "
+                                    "topology out to run here");
     /* Before files, rings and threads: workers are to inherit none of them. */
     if (rc == 0 && (p->spec->workers || p->spec->sink_workers) && !caller)
         rc = belt_zygote_new(&p->zygote, p->spec, err);

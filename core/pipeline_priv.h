@@ -23,6 +23,9 @@ struct belt_pipeline {
     struct belt_pipeline *next; /* the next one of those */
 };
 
+/* How the first source reads: what it really uses, or before it runs what it was asked to
+ * (plan_table.c). */
+const char *belt_pipeline_means(const struct belt_pipeline *p);
 /* A text in JSON, with its quotes (report.c). */
 void belt_put_json(const char *text, FILE *out);
 /* Among those that run, from here on, and no longer (running.c). */

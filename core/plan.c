@@ -149,32 +149,58 @@ static int count_instances(struct belt_plan *plan, const struct belt_spec *spec,
     return count_processors(plan, spec, usual, err);
 }
 
+static int load_topology(struct belt_plan *plan, const struct belt_spec *spec,
+                         struct belt_error *err)
+{
+    char why[400];
+    const char *other = spec->placement.topology;
+    if (!other || !*other) {
+        int rc = belt_topology_load(&plan->topology, why, sizeof why);
+        return rc < 0 ? belt_error_set(err, rc, "%s", why) : 0;
+    }
+    if (belt_topology_of(&plan->topology, other, why, sizeof why) < 0)
+        return belt_error_config(err, "placement: %s", why);
+    return 0;
+}
+
+static int place_stages(struct belt_plan *plan, struct belt_plan_in *x,
+                        const struct belt_spec *spec, struct belt_error *err)
+{
+    char why[600];
+    belt_plan_graph(x, plan, spec);
+    int rc = belt_plan_fuse(x, spec, err);
+    if (rc < 0)
+        return rc;
+    if (plan->caller) {
+        x->in.lanes = 1;
+        x->in.pin_count = x->in.wait_count = 0; /* the caller's thread is where it is */
+    }
+    if (belt_place_new(&plan->place, &x->in, why, sizeof why) < 0)
+        return belt_error_config(err, "placement: %s", why);
+    return 0;
+}
+
 int belt_plan_new(struct belt_plan **out, const struct belt_spec *spec, bool caller,
                   struct belt_error *err)
 {
-    char why[600];
     struct belt_plan *plan = calloc(1, sizeof *plan);
-    struct belt_plan_in *x = calloc(1, sizeof *x);
+    struct belt_plan_in *x = calloc(1, sizeof *x); /* the plan's, once there is one */
     int rc = plan && x ? 0 : belt_error_set(err, -ENOMEM, "plan: out of memory");
-    if (rc == 0)
+    if (plan)
+        plan->in = x;
+    if (rc == 0) {
         plan->caller = caller;
-    if (rc == 0 && (rc = belt_topology_load(&plan->topology, why, sizeof why)) < 0)
-        rc = belt_error_set(err, rc, "%s", why);
+        rc = load_topology(plan, spec, err);
+    }
     if (rc == 0)
         rc = belt_plan_read(x, spec, plan->topology, err);
     if (rc == 0)
         rc = count_instances(plan, spec, &x->in, err);
-    if (rc == 0) {
-        belt_plan_graph(x, plan, spec);
-        if (caller) {
-            x->in.lanes = 1;
-            x->in.pin_count = 0; /* the caller's thread is where it is */
-        }
-        if (belt_place_new(&plan->place, &x->in, why, sizeof why) < 0)
-            rc = belt_error_config(err, "placement: %s", why);
-    }
-    free(x);
+    if (rc == 0)
+        rc = place_stages(plan, x, spec, err);
     if (rc < 0) {
+        if (!plan)
+            free(x);
         belt_plan_free(plan);
         return rc;
     }
@@ -188,5 +214,6 @@ void belt_plan_free(struct belt_plan *plan)
         return;
     belt_place_free(plan->place);
     belt_topology_free(plan->topology);
+    free(plan->in);
     free(plan);
 }

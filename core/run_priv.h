@@ -216,6 +216,7 @@ struct belt_engine_run {
 /* How many of everything, and where: from a spec and a machine (plan.c). */
 struct belt_plan {
     struct belt_topology *topology;
+    struct belt_plan_in *in; /* what the planner was told (plan_priv.h) */
     struct belt_place *place;
     uint32_t sources, processors, heads;     /* instances in all; heads: of the first processor */
     uint32_t first_processor, first_batcher; /* index of the planner's stages, sources first */

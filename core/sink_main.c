@@ -188,7 +188,7 @@ static int open_sink(struct server *s, struct belt_error *err)
                                 .stage = batcher->path,
                                 .header = batcher->header,
                                 .header_size = (uint32_t)batcher->header_size,
-                                .backend = s->spec->placement.backend,
+                                .backend = s->spec->backend,
                                 .context = &none };
     int rc = belt_use_open(&s->batcher->sink, err);
     if (rc < 0)

@@ -64,53 +64,6 @@ int belt_use_prepare(struct belt_builder *b, struct belt_use *use, struct belt_c
 
 /* ---- the rest of the top level ---------------------------------------------- */
 
-struct placement_conf {
-    const char *cpus;
-    const struct belt_node *pin;
-    int64_t lanes;
-    int fuse, wait, backend;
-    bool touch;
-};
-
-const struct belt_setting belt_placement_settings[] = {
-    { "cpus", BELT_SET_TEXT, offsetof(struct placement_conf, cpus), "",
-      "CPUs to use: 0-3,8; default: all that the process may use", NULL, 0, 0 },
-    { "pin", BELT_SET_TREE, offsetof(struct placement_conf, pin), "",
-      "CPU of single stages: { processor.0: 3 }", NULL, 0, 0 },
-    { "lanes", BELT_SET_INT, offsetof(struct placement_conf, lanes), "0",
-      "most lanes; 0: as many as needed", NULL, 0, 1024 },
-    { "fuse", BELT_SET_CHOICE, offsetof(struct placement_conf, fuse), "auto",
-      "auto: a chain shares a lane; none: every stage has its own", "auto|none", 0, 0 },
-    { "wait", BELT_SET_CHOICE, offsetof(struct placement_conf, wait), "backoff",
-      "how an idle lane waits", "backoff|spin|yield|block", 0, 0 },
-    { "backend", BELT_SET_CHOICE, offsetof(struct placement_conf, backend), "auto",
-      "how files are read and written", "auto|io_uring|posix", 0, 0 },
-    { "touch", BELT_SET_BOOL, offsetof(struct placement_conf, touch), "false",
-      "get all memory before the start, not as it is needed: holds and windows whole", NULL, 0, 0 },
-    { 0 },
-};
-
-static const char *const backends[] = { "auto", "io_uring", "posix" };
-
-static int add_placement(struct belt_builder *b, struct belt_error *err)
-{
-    struct placement_conf conf = { 0 };
-    const struct belt_node *node = belt_node_get(b->root, "placement");
-    struct belt_settings_in in = {
-        .table = belt_placement_settings, .node = node, .at = b->root, .what = "placement"
-    };
-    int rc = belt_settings_read(&in, &conf, b->tree, err);
-    b->spec->placement.cpus = conf.cpus;
-    b->spec->placement.pin = conf.pin;
-    b->spec->placement.lanes = conf.lanes;
-    b->spec->placement.touch = conf.touch;
-    b->spec->placement.fuse = conf.fuse;
-    b->spec->placement.wait = conf.wait;
-    b->spec->placement.wait_by_hand = belt_node_get(node, "wait") != NULL;
-    b->spec->placement.backend = backends[conf.backend];
-    return rc;
-}
-
 struct top_conf {
     const char *name, *partition_by;
     uint64_t drain;
@@ -205,7 +158,7 @@ int belt_spec_new(struct belt_spec **out, struct belt_tree *tree,
     };
     int rc = add_top(&b, err);
     if (rc == 0)
-        rc = add_placement(&b, err);
+        rc = belt_spec_add_placement(&b, err);
     if (rc == 0)
         rc = belt_spec_add_sources(&b, err);
     if (rc == 0)

@@ -130,6 +130,17 @@ struct belt_processor_spec {
     uint32_t crossing; /* columns that messages bring along from `from` */
 };
 
+enum belt_huge { BELT_HUGE_AUTO, BELT_HUGE_RESERVED, BELT_HUGE_OFF };
+
+/* What is asked of the planner, as written; core/plan_read.c makes sense of it. */
+struct belt_placement_conf {
+    const char *cpus, *topology;
+    const struct belt_node *pin, *fuse, *wait;
+    int64_t lanes, memory_node;
+    int smt, huge_pages, backend;
+    bool touch;
+};
+
 struct belt_spec {
     char name[64];
     struct belt_source_spec sources[BELT_SOURCES];
@@ -159,14 +170,8 @@ struct belt_spec {
     int acks_used;
     uint64_t drain;     /* ns */
     int64_t fail_limit; /* stop early beyond so many failures; -1: never */
-    struct {
-        const char *cpus, *backend;
-        int fuse, wait; /* choices, see spec.c */
-        bool wait_by_hand;
-        int64_t lanes;
-        bool touch;
-        const struct belt_node *pin;
-    } placement;
+    struct belt_placement_conf placement;
+    const char *backend; /* how files are read and written */
 };
 
 /* The columns of a failed message's row. */
@@ -215,6 +220,7 @@ int belt_use_part(struct belt_builder *b, struct belt_use *use, enum belt_part_k
 /* Runs the part's prepare() with these columns. */
 int belt_use_prepare(struct belt_builder *b, struct belt_use *use, struct belt_column_info *columns,
                      int *columns_used, bool batchers, struct belt_error *err);
+int belt_spec_add_placement(struct belt_builder *b, struct belt_error *err);
 int belt_spec_add_sources(struct belt_builder *b, struct belt_error *err);
 /* Steps of single sources, which the first processor runs before its own; `used`: columns
  * that they asked for. Before the processors. */

@@ -28,7 +28,7 @@ static int begin_steps(struct belt_chain_stage *chain, struct belt_error *err)
         .count = run->plan->processor_instances[chain->processor - run->spec->processors],
         .stage = chain->processor->name,
         .header = "",
-        .backend = run->spec->placement.backend,
+        .backend = run->spec->backend,
         .context = &run->context
     };
     return belt_steps_init(chain_steps(chain), chain->states, &chain->steps_ready, &in, err);

@@ -305,6 +305,7 @@ static void *telemetry_main(void *arg)
     sigfillset(&all);
     pthread_sigmask(SIG_BLOCK, &all, NULL);
     belt_name_thread("belt/telemetry");
+    (void)belt_unpin_thread(t->run->plan->topology); /* whoever attached may be pinned */
     do {
         if (deliver(t))
             ns = NAP_LEAST_NS;

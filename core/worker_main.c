@@ -346,7 +346,7 @@ static int open_steps(struct worker *w, struct belt_error *err)
                                 .count = w->map->count,
                                 .stage = w->processor->name,
                                 .header = "",
-                                .backend = w->spec->placement.backend };
+                                .backend = w->spec->backend };
     int rc = belt_steps_open(w->spec, w->processor, err);
     if (rc < 0)
         return rc;

@@ -360,6 +360,13 @@ static const char *name(void *part_conf, uint32_t file)
     return input < conf->count ? conf->inputs[input].path : "";
 }
 
+/* Of a glob the folder is looked at, which it names. */
+static const char *first_path(const void *part_conf)
+{
+    const struct source_conf *conf = part_conf;
+    return conf->paths.count && strcmp(conf->paths.at[0], "-") != 0 ? conf->paths.at[0] : NULL;
+}
+
 const struct belt_source belt_source_file = {
     .part = {
         .abi = BELT_ABI,
@@ -381,6 +388,7 @@ const struct belt_source belt_source_file = {
     .stop = stop,
     .fd = fd,
     .name = name,
+    .path = first_path,
     .where = where,
     .progress = progress,
     .means = means,

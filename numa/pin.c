@@ -28,6 +28,16 @@ int belt_pin_thread(int cpu)
     return set_mask(&one);
 }
 
+int belt_thread_cpus(int tid, struct belt_cpus *out)
+{
+    /* The kernel refuses a mask smaller than its own: machines of up to 8,192 CPUs. */
+    unsigned long words[8192 / (8 * sizeof(unsigned long))] = { 0 };
+    if (sched_getaffinity(tid, sizeof words, (cpu_set_t *)words) < 0)
+        return -errno;
+    memcpy(out, words, sizeof *out);
+    return 0;
+}
+
 int belt_unpin_thread(const struct belt_topology *topology)
 {
     return set_mask(belt_topology_allowed(topology));

@@ -10,6 +10,8 @@ extern "C" {
 
 /* The calling thread, from now on only here. */
 int belt_pin_thread(int cpu);
+/* Where this thread may run; 0: the calling one. */
+int belt_thread_cpus(int tid, struct belt_cpus *out);
 /* The calling thread may run on all CPUs allowed again: threads begin with the
  * mask of the one that made them, and a helper must not sit on a lane's CPU. */
 int belt_unpin_thread(const struct belt_topology *topology);

@@ -2,25 +2,22 @@
 #include <errno.h>
 #include <libgen.h>
 #include <limits.h>
-#include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
 
+#include "numa/pin.h"
 #include "numa/topology_priv.h"
 
 int belt_system_mask(struct belt_cpus *out, char *why, size_t room)
 {
-    /* The kernel refuses a mask smaller than its own: machines of up to 8,192 CPUs. */
-    unsigned long words[8192 / (8 * sizeof(unsigned long))] = { 0 };
-    if (sched_getaffinity(0, sizeof words, (cpu_set_t *)words) < 0) {
-        int rc = -errno;
+    int rc = belt_thread_cpus(0, out);
+    if (rc < 0) {
         snprintf(why, room, "sched_getaffinity: %s", strerror(-rc));
         return rc;
     }
-    memcpy(out, words, sizeof *out);
     if (belt_cpus_next(out, 0) >= 0)
         return 0;
     snprintf(why, room,

@@ -34,7 +34,8 @@ static char *reserve(size_t size)
     return at + before;
 }
 
-static int map_at_reserve(struct belt_mem *mem, size_t size, int flags, int fd)
+/* `advice`: MADV_HUGEPAGE, MADV_NOHUGEPAGE, or -1 for none. */
+static int map_at_reserve(struct belt_mem *mem, size_t size, int flags, int fd, int advice)
 {
     char *base = reserve(size);
     if (!base)
@@ -45,23 +46,35 @@ static int map_at_reserve(struct belt_mem *mem, size_t size, int flags, int fd)
         return rc;
     }
     /* Advice only: without huge pages everything works, with more TLB misses. */
-    if (size >= BELT_HUGE)
-        (void)madvise(base, size, MADV_HUGEPAGE);
+    if (size >= BELT_HUGE && advice >= 0)
+        (void)madvise(base, size, advice);
     mem->base = base;
     mem->size = size;
     mem->fd = fd;
     return 0;
 }
 
-static int map_private(struct belt_mem *mem, size_t size)
+/* Reserved huge pages of 2 MiB, whatever the system's default size is. */
+#define HUGE_2MB (21 << 26)
+
+static int advice_of(unsigned flags)
 {
-    return map_at_reserve(mem, size, MAP_PRIVATE | MAP_ANONYMOUS, -1);
+    if (flags & BELT_MEM_HUGE)
+        return -1;
+    return flags & BELT_MEM_SMALL ? MADV_NOHUGEPAGE : MADV_HUGEPAGE;
 }
 
-static int map_shared(struct belt_mem *mem, size_t size)
+static int map_private(struct belt_mem *mem, size_t size, unsigned flags)
+{
+    int huge = flags & BELT_MEM_HUGE ? MAP_HUGETLB | HUGE_2MB : 0;
+    return map_at_reserve(mem, size, MAP_PRIVATE | MAP_ANONYMOUS | huge, -1, advice_of(flags));
+}
+
+static int map_shared(struct belt_mem *mem, size_t size, unsigned flags)
 {
     int rc;
-    int fd = memfd_create("belt", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+    unsigned huge = flags & BELT_MEM_HUGE ? MFD_HUGETLB | HUGE_2MB : 0;
+    int fd = memfd_create("belt", MFD_CLOEXEC | MFD_ALLOW_SEALING | huge);
     if (fd < 0)
         return -errno;
     /* Sealed before anybody maps it: no peer can cut the file under the others. */
@@ -69,7 +82,7 @@ static int map_shared(struct belt_mem *mem, size_t size)
         rc = -errno;
         goto close_fd;
     }
-    rc = map_at_reserve(mem, size, MAP_SHARED, fd);
+    rc = map_at_reserve(mem, size, MAP_SHARED, fd, advice_of(flags));
     if (rc == 0)
         return 0;
 close_fd:
@@ -79,15 +92,14 @@ close_fd:
 
 int belt_mem_map(struct belt_mem *mem, size_t size, unsigned flags)
 {
-    static int (*const map[])(struct belt_mem *, size_t) = {
-        [BELT_MEM_PRIVATE] = map_private,
-        [BELT_MEM_SHARED] = map_shared,
-    };
-    size_t page = page_size();
+    const unsigned both = BELT_MEM_HUGE | BELT_MEM_SMALL;
+    size_t page = flags & BELT_MEM_HUGE ? BELT_HUGE : page_size();
     /* Rounding up and aligning must not run over; nor must the file's signed size. */
-    if (size == 0 || size > PTRDIFF_MAX - 2 * BELT_HUGE || flags >= sizeof map / sizeof *map)
+    if (size == 0 || size > PTRDIFF_MAX - 2 * BELT_HUGE || flags & ~(BELT_MEM_SHARED | both) ||
+        (flags & both) == both)
         return -EINVAL;
-    return map[flags](mem, (size + page - 1) / page * page);
+    size = (size + page - 1) / page * page;
+    return flags & BELT_MEM_SHARED ? map_shared(mem, size, flags) : map_private(mem, size, flags);
 }
 
 int belt_mem_attach(struct belt_mem *mem, int fd, size_t least)
@@ -103,7 +115,7 @@ int belt_mem_attach(struct belt_mem *mem, int fd, size_t least)
     int own = fcntl(fd, F_DUPFD_CLOEXEC, 0);
     if (own < 0)
         return -errno;
-    int rc = map_at_reserve(mem, (size_t)st.st_size, MAP_SHARED, own);
+    int rc = map_at_reserve(mem, (size_t)st.st_size, MAP_SHARED, own, MADV_HUGEPAGE);
     if (rc < 0)
         close(own);
     return rc;

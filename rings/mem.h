@@ -26,10 +26,13 @@ struct belt_mem {
 
 enum belt_mem_flags {
     BELT_MEM_PRIVATE = 0, /* anonymous, huge pages advised; after fork the child has a copy */
-    BELT_MEM_SHARED = 1   /* memfd, its size and seals fixed for ever; after fork still shared */
+    BELT_MEM_SHARED = 1,  /* memfd, its size and seals fixed for ever; after fork still shared */
+    /* Beside one of these, instead of the advice: */
+    BELT_MEM_HUGE = 2, /* only huge pages that are reserved (vm.nr_hugepages); -ENOMEM: too few */
+    BELT_MEM_SMALL = 4 /* no huge pages */
 };
 
-/* `size` is rounded up to whole pages (see mem->size). 0 or -errno. */
+/* `size` is rounded up to whole pages (see mem->size), huge ones with HUGE. 0 or -errno. */
 BELT_API int belt_mem_map(struct belt_mem *mem, size_t size, unsigned flags);
 
 /* Maps the memfd that another process made; the descriptor is duplicated and

@@ -46,7 +46,9 @@ struct belt_app_settings {
     const char **with;
     struct belt_app_assign *sets;
     size_t with_used, sets_used;
-    char *pins; /* a YAML map, or NULL */
+    char *pins, *waits; /* entries of YAML maps, or NULL */
+    char *fuse;         /* NULL: as the files say, like */
+    const char *wait;
 };
 extern const struct argp belt_app_settings_argp; /* a child; its input is the struct above */
 

@@ -8,9 +8,12 @@
 
 #include "apps/beltway/app_priv.h"
 #include "core/control.h"
+#include "core/placement.h"
 
 #define RELOAD_NS UINT64_C(30000000000) /* most time for a change to be made */
 #define TICK_NS 100000000u              /* how late a signal or the progress line may be */
+#define MOVED_NS 1000000000u
+#define MOVED_ROOM 4096
 
 enum { KEY_REPORT = 2000, KEY_PROGRESS, KEY_LATENCY };
 
@@ -20,6 +23,8 @@ struct run {
     bool quiet, latency;
     struct belt_app_progress progress;
     int signal, signals; /* the first that came, and how many */
+    uint64_t looked_ns;  /* when it was looked where the lanes are */
+    char moved[MOVED_ROOM];
 };
 
 static const struct argp_option run_options[] = {
@@ -116,6 +121,21 @@ static void take_signals(struct run *run, struct belt_pipeline *p, const sigset_
     }
 }
 
+/* Says once that somebody else moved lanes, and again when that changes. */
+static void look_at_lanes(struct run *run, struct belt_pipeline *p, uint64_t now_ns)
+{
+    char moved[MOVED_ROOM];
+    if (now_ns < run->looked_ns + MOVED_NS)
+        return;
+    run->looked_ns = now_ns;
+    belt_pipeline_moved(p, moved, sizeof moved);
+    if (strcmp(moved, run->moved) == 0)
+        return;
+    belt_app_progress_clear(&run->progress);
+    fprintf(stderr, "%s: %s", run->progress.name, *moved ? moved : "lanes are as planned again\n");
+    strcpy(run->moved, moved);
+}
+
 static int wait_for_end(struct run *run, struct belt_pipeline *p, const sigset_t *set,
                         struct belt_error *err)
 {
@@ -127,6 +147,7 @@ static int wait_for_end(struct run *run, struct belt_pipeline *p, const sigset_t
         belt_pipeline_totals(p, &totals);
         take_signals(run, p, set);
         belt_app_progress_draw(&run->progress, &totals);
+        look_at_lanes(run, p, totals.elapsed_ns);
     }
 }
 

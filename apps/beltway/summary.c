@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "apps/beltway/app_priv.h"
+#include "core/placement.h"
 #include "core/telemetry.h"
 
 #define SHOWN 10
@@ -59,6 +60,9 @@ void belt_app_summary(struct belt_pipeline *p, const char *name, const struct be
         print_count(totals->dropped, "dropped");
     print_count(totals->failed, "failed");
     fprintf(stderr, "; %s\n", belt_pipeline_plan_line(p));
+    char got[512];
+    belt_pipeline_got(p, got, sizeof got);
+    fprintf(stderr, "%s: got %s\n", name, got);
 }
 
 static void print_time(double ns, const char *what)

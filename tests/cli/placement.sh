@@ -134,4 +134,145 @@ test_io_uring_forbidden() {
     refused 'io_uring' --backend io_uring
 }
 
+
+# ---- words, stages by the end of their names --------------------------------------------
+
+test_words_of_hwloc() {
+    sensors
+    run plan pipeline.yaml --topology 'synthetic:node:2 core:4 pu:2' --cpus 'numa:1'
+    expect_code 0
+    expect_out '^ +0 +8 +numa:1.core:0.pu:0 +1 '
+    run plan pipeline.yaml --topology 'synthetic:node:2 core:4 pu:2' --pin totals.0=numa:1.core:3
+    expect_code 0
+    expect_out '^ *[0-9]+ +14 .*totals.0.*pinned by hand'
+    refused "core:99.*no such CPU" --cpus core:99
+}
+
+test_pin_of_all_instances() {
+    sensors
+    run plan pipeline.yaml --topology 'synthetic:core:4 pu:1' --lanes 2 --pin source.all=2-3
+    expect_code 0
+    expect_out '^ +0 +2 .*source.0'
+    expect_out '^ +1 +3 .*source.1'
+}
+
+test_pins_of_the_command_line_join_those_of_a_file() {
+    sensors
+    printf 'placement: { pin: { source.0: 2, source.1: 1 } }\n' >host.yaml
+    run plan pipeline.yaml --topology 'synthetic:core:4 pu:1' --lanes 2 --with host.yaml \
+        --pin source.1=3
+    expect_code 0
+    expect_out '^ +0 +2 .*source.0'
+    expect_out '^ +1 +3 .*source.1'
+}
+
+test_stages_that_share_lanes_by_hand() {
+    sensors
+    run plan pipeline.yaml --topology 'synthetic:core:8 pu:1' --lanes 8 -s source.concurrency=1 \
+        --fuse processor+totals
+    expect_code 0
+    expect_out '^ +0 +[0-9]+ .*same +backoff +source.0 \(file\)$'
+    expect_out '^ +1 +[0-9]+ .*processor.0 > batchers.totals.0$'
+    refused "did|neither auto nor none.*there are source, processor" --fuse source+prozessor
+}
+
+test_ways_to_wait_of_single_stages() {
+    sensors
+    run plan pipeline.yaml --topology 'synthetic:core:8 pu:1' -s source.concurrency=1 \
+        --fuse none --wait block --wait processor.0=spin
+    expect_code 0
+    expect_out 'spin +processor.0'
+    expect_out 'block +source.0'
+    refused 'share a lane but are to spin and to block' --wait source.0=spin \
+        --wait processor.0=block
+}
+
+test_memory_of_a_node_that_is_not_there() {
+    refused 'memory_node: this machine has no node 77; there are 0' --memory-node 77
+}
+
+test_huge_pages_that_are_not_reserved() {
+    (($(cat /proc/sys/vm/nr_hugepages) == 0)) || skip "huge pages are reserved here"
+    sensors
+    run run pipeline.yaml --huge-pages reserved
+    expect_code 78
+    expect_err 'huge pages of 2 MiB are wanted.*vm/nr_hugepages'
+    works --huge-pages off
+    expect_err 'got .* 0.0 on huge pages'
+}
+
+test_misspelt_smt() {
+    refused 'auto, on, off' --smt maybe
+}
+
+# ---- plan --------------------------------------------------------------------------------
+
+# The table, without what only says where a pin is from.
+table() {
+    run plan pipeline.yaml "$@"
+    expect_code 0
+    sed 's/  (pinned by hand)$//' "$work/out"
+}
+
+test_a_saved_overlay_gives_the_same_plan() {
+    sensors
+    local machine before
+    for machine in "synthetic:node:2 l3:2 core:4 pu:2" "$SOURCE_DIR/tests/topologies/hybrid.xml" \
+        "$SOURCE_DIR/tests/topologies/holes.xml"; do
+        for how in auto none source+processor; do
+            before=$(table --topology "$machine" --fuse "$how" -s batchers.totals.concurrency=1 \
+                --save host.yaml)
+            diff <(echo "$before") <(table --topology "$machine" --with host.yaml) ||
+                fail "another plan on $machine, fuse $how"
+        done
+    done
+}
+
+test_a_plan_for_another_machine_does_not_run_here() {
+    refused 'plan for another machine' --topology 'synthetic:core:2 pu:1'
+}
+
+test_a_machine_that_is_no_file() {
+    refused 'nonexistent.xml.*No such file' --topology nonexistent.xml
+}
+
+test_plan_as_json() {
+    sensors
+    run plan pipeline.yaml --json --topology "$SOURCE_DIR/tests/topologies/ring.xml"
+    expect_code 0
+    python3 - "$work/out" <<'END' || fail "not what was expected"
+import json, sys
+plan = json.load(open(sys.argv[1]))
+assert len(plan["lanes"]) == 64, len(plan["lanes"])
+assert len({lane["cpu"] for lane in plan["lanes"]}) == 64
+assert plan["cost"]["shared"] == 0 and plan["cost"]["siblings"] == 0
+assert plan["machine"]["here"] is False and len(plan["machine"]["nodes"]) == 8
+assert {"from": "source", "to": "processor", "lines": 64, "each": False} in plan["edges"]
+assert plan["reasons"]
+END
+}
+
+test_plan_says_why() {
+    sensors
+    run plan pipeline.yaml --explain --topology "$SOURCE_DIR/tests/topologies/memory_only.xml"
+    expect_code 0
+    expect_out 'node 2 has memory, but no CPU'
+    expect_out 'lane 0 on CPU 0 \(numa:0.core:0.pu:0\)'
+}
+
+test_plan_as_a_picture() {
+    sensors
+    run plan pipeline.yaml --picture plan.svg --topology "$SOURCE_DIR/tests/topologies/ring.xml"
+    expect_code 0
+    python3 -c 'import sys, xml.dom.minidom as m; m.parse(sys.argv[1])' plan.svg ||
+        fail "no XML"
+    (($(grep -c '>lane [0-9]*<' plan.svg) == 64)) || fail "not every lane is drawn"
+    (($(grep -c '>CPU [0-9]*  numa' plan.svg) == 128)) || fail "not every CPU is drawn"
+}
+
+test_run_says_what_it_got() {
+    works
+    expect_err 'got [0-9.]+ of [0-9.]+ MiB touched.*(io_uring|posix); wait backoff; threads'
+}
+
 run_tests "$@"

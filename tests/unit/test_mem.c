@@ -264,3 +264,14 @@ Test(mem, is_populated_by_hand_where_the_kernel_cannot)
     expect_refused(populate_in_vain, &mem);
     belt_mem_unmap(&mem);
 }
+
+Test(mem, uses_no_huge_pages_or_reserved_ones_when_told)
+{
+    struct belt_mem mem;
+    cr_assert_eq(belt_mem_map(&mem, 4 * BELT_HUGE, BELT_MEM_SMALL), 0);
+    belt_mem_unmap(&mem);
+    cr_assert_eq(belt_mem_map(&mem, 1, BELT_MEM_HUGE | BELT_MEM_SMALL), -EINVAL);
+    /* More than any machine has reserved. */
+    cr_assert_eq(belt_mem_map(&mem, (size_t)1 << 44, BELT_MEM_HUGE), -ENOMEM);
+    cr_assert_eq(belt_mem_map(&mem, (size_t)1 << 44, BELT_MEM_HUGE | BELT_MEM_SHARED), -ENOMEM);
+}
