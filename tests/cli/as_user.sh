@@ -5,7 +5,7 @@ source "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 # Whoever has no rights may not see the tree: a copy lies where all can.
 copy_tree() {
     mkdir -p tree/tests build/examples
-    cp -r "$SOURCE_DIR/tests/cli" tree/tests/
+    cp -r "$SOURCE_DIR/tests/"{cli,topologies} tree/tests/
     cp -r "$SOURCE_DIR/examples" tree/
     cp "$BELTWAY" build/beltway
     cp "$BUILD_DIR"/libbeltway.so.* build/
