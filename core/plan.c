@@ -214,6 +214,10 @@ void belt_plan_free(struct belt_plan *plan)
         return;
     belt_place_free(plan->place);
     belt_topology_free(plan->topology);
+    if (plan->in) {
+        free(plan->in->measured_cpus);
+        free(plan->in->measured_ns);
+    }
     free(plan->in);
     free(plan);
 }

@@ -18,12 +18,17 @@ struct belt_plan_in {
     struct belt_place_wait waits[BELT_PINS];
     char wait_names[BELT_PINS][96];
     struct belt_cpus cpus;
+    struct belt_place_measured measured; /* of the two arrays, which are ours */
+    int *measured_cpus;
+    float *measured_ns;
     struct belt_place_in in;
 };
 
 /* The setting `placement` (plan_read.c); before the instances are counted. */
 int belt_plan_read(struct belt_plan_in *x, const struct belt_spec *spec,
                    const struct belt_topology *topology, struct belt_error *err);
+/* placement.measured (plan_measured.c). */
+int belt_plan_measured(struct belt_plan_in *x, const char *path, struct belt_error *err);
 /* Stages and what flows between them (plan_graph.c); after it. */
 void belt_plan_graph(struct belt_plan_in *x, const struct belt_plan *plan,
                      const struct belt_spec *spec);

@@ -244,5 +244,7 @@ int belt_plan_read(struct belt_plan_in *x, const struct belt_spec *spec,
     if (belt_topology_here(topology))
         find_device(x, spec);
     int rc = read_pins(x, conf->pin, topology, err);
+    if (rc == 0 && conf->measured && *conf->measured)
+        rc = belt_plan_measured(x, conf->measured, err);
     return rc < 0 ? rc : read_waits(x, conf->wait, err);
 }

@@ -26,6 +26,8 @@ const struct belt_setting belt_placement_settings[] = {
       "auto|reserved|off", 0, 0 },
     { "topology", BELT_SET_TEXT, PUT(topology), "",
       "plan for another machine: FILE.xml of lstopo, or synthetic:node:2 core:4 pu:2", NULL, 0, 0 },
+    { "measured", BELT_SET_TEXT, PUT(measured), "",
+      "latencies between CPUs, a file of 'beltway bench cores --json FILE'", NULL, 0, 0 },
     { "backend", BELT_SET_CHOICE, PUT(backend), "auto", "how files are read and written",
       "auto|io_uring|posix", 0, 0 },
     { "touch", BELT_SET_BOOL, PUT(touch), "false",

@@ -134,7 +134,7 @@ enum belt_huge { BELT_HUGE_AUTO, BELT_HUGE_RESERVED, BELT_HUGE_OFF };
 
 /* What is asked of the planner, as written; core/plan_read.c makes sense of it. */
 struct belt_placement_conf {
-    const char *cpus, *topology;
+    const char *cpus, *topology, *measured;
     const struct belt_node *pin, *fuse, *wait;
     int64_t lanes, memory_node;
     int smt, huge_pages, backend;

@@ -293,8 +293,11 @@ BELT_INLINE bool belt_push(struct belt_tx *tx, const void *item, size_t size)
         return belt_inband_push(tx, item, size);
     if (tx->way == BELT_WAY_SPANS)
         return belt_spans_push(tx, item, size);
-    if (size > BELT_COPIED)
+    if (size > BELT_COPIED) {
+        /* The compiler is not to conclude here that a shorter array is read beyond its end. */
+        __asm__("" : "+r"(size));
         return belt_push_rest(tx, item, size);
+    }
     uint64_t copy[BELT_COPIED / sizeof(uint64_t)];
     belt_copy(copy, item, size);
     return belt_push_rest(tx, copy, size);

@@ -28,8 +28,10 @@ static const struct argp_option settings_options[] = {
     { "huge-pages", KEY_FLAG + 6, "HOW", 0, "auto, reserved (of vm.nr_hugepages) or off", 2 },
     { "topology", KEY_FLAG + 7, "MACHINE", 0,
       "plan for another machine: FILE.xml of lstopo, or synthetic:WORDS", 2 },
-    { "isolation", KEY_FLAG + 8, "HOW", 0, "of the steps: thread or process", 2 },
-    { "backend", KEY_FLAG + 9, "HOW", 0, "of files: auto, io_uring or posix", 2 },
+    { "measured", KEY_FLAG + 8, "FILE", 0, "plan by latencies of 'beltway bench cores --json FILE'",
+      2 },
+    { "isolation", KEY_FLAG + 9, "HOW", 0, "of the steps: thread or process", 2 },
+    { "backend", KEY_FLAG + 10, "HOW", 0, "of files: auto, io_uring or posix", 2 },
     { 0 },
 };
 
@@ -38,7 +40,8 @@ static const char *const flag_paths[] = {
     "placement.cpus",       "placement.memory_node",
     "placement.smt",        "placement.lanes",
     "placement.huge_pages", "placement.topology",
-    "processor.isolation",  "placement.backend",
+    "placement.measured",   "processor.isolation",
+    "placement.backend",
 };
 
 #define FLAGS (int)(sizeof flag_paths / sizeof *flag_paths)

@@ -260,6 +260,30 @@ test_plan_says_why() {
     expect_out 'lane 0 on CPU 0 \(numa:0.core:0.pu:0\)'
 }
 
+# The plan's cost is that of the figures in the file, not of the table.
+test_plan_by_what_was_measured() {
+    sensors
+    cat >cores.json <<'JSON'
+{ "cpus": [0, 1], "latency_ns": [[0, 40000], [40000, 0]] }
+JSON
+    run plan pipeline.yaml --explain --lanes 2 --topology "synthetic:core:2 pu:1"
+    expect_out 'this plan: .* [0-9] ns for a cache line'
+    run plan pipeline.yaml --explain --lanes 2 --topology "synthetic:core:2 pu:1" \
+        --measured cores.json
+    expect_code 0
+    expect_out 'this plan: .* [0-9]{3,} ns for a cache line'
+    run plan pipeline.yaml --measured pipeline.yaml
+    expect_code 78
+    expect_err 'not what `beltway bench cores --json FILE` writes'
+    echo '{ "cpus": [0, 1], "latency_ns": [[0, 1], [x, 0]] }' >cores.json
+    run plan pipeline.yaml --measured cores.json
+    expect_code 78
+    expect_err "cores.json:1:[0-9]+: latency_ns: .*not 'x'"
+    run plan pipeline.yaml --measured missing.json
+    expect_code 78
+    expect_err 'missing.json'
+}
+
 test_plan_as_a_picture() {
     sensors
     run plan pipeline.yaml --picture plan.svg --topology "$SOURCE_DIR/tests/topologies/ring.xml"
