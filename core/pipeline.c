@@ -168,6 +168,7 @@ static int start_lanes(struct belt_pipeline *p, struct belt_error *err)
     } else {
         run->started_ns = belt_now();
         belt_run_ready(run);
+        belt_telemetry_began(p); /* before any lane has anything to tell */
         run->go = true;
     }
     pthread_cond_broadcast(&run->changed);
@@ -184,10 +185,8 @@ int belt_pipeline_start(struct belt_pipeline *p, struct belt_error *err)
         rc = start_lanes(p, err);
         p->started = true;
     }
-    if (rc == 0) {
-        belt_telemetry_began(p);
+    if (rc == 0)
         belt_running_add(p);
-    }
     if (rc < 0 && p->started)
         join_lanes(p);
     return rc;

@@ -37,7 +37,8 @@ struct belt_telemetry {
     pthread_t thread;
     pthread_mutex_t nap_lock;
     pthread_cond_t nap;
-    bool running, leave; /* leave: under nap_lock */
+    bool running, leave;         /* leave: under nap_lock */
+    struct belt_pipeline *began; /* under nap_lock: whose start is still to be told */
 };
 
 /* ---- what there is ------------------------------------------------------------- */
@@ -250,12 +251,30 @@ static uint64_t lost_of(const struct belt_telemetry *t)
     return lost;
 }
 
+/* The start, once. Who starts the pipeline only leaves a note: with the lock held it
+ * would wait for a slow handler. */
+static void tell_start(struct belt_telemetry *t)
+{
+    pthread_mutex_lock(&t->nap_lock);
+    struct belt_pipeline *p = t->began;
+    t->began = NULL;
+    pthread_mutex_unlock(&t->nap_lock);
+    if (!p)
+        return;
+    uint64_t stages = 0;
+    for (uint32_t l = 0; l < p->run->lanes_used; l++)
+        stages += p->run->lanes[l].stages_used;
+    uint64_t values[] = { p->run->lanes_used, stages, p->run->memory };
+    tell_whole(t, BELT_EVENT_TOPOLOGY_INIT, p->run->started_ns, values, belt_pipeline_plan_line(p));
+}
+
 /* Some records of one lane; false: there were none. */
 static bool deliver_some(struct belt_telemetry *t, uint32_t lane)
 {
     struct belt_rx *rx = &t->events[lane].rx;
     pthread_mutex_lock(&t->lock);
     struct belt_slots slots = belt_peek(rx, AT_ONCE);
+    tell_start(t); /* after the look: what lanes have to say came later than the note */
     const struct belt_event_record *records = slots.first;
     for (uint32_t i = 0; i < slots.count; i++)
         tell_record(t, lane, &records[i]);
@@ -369,13 +388,9 @@ void belt_telemetry_began(struct belt_pipeline *p)
     struct belt_telemetry *t = p->telemetry;
     if (!t)
         return;
-    uint64_t stages = 0;
-    for (uint32_t l = 0; l < p->run->lanes_used; l++)
-        stages += p->run->lanes[l].stages_used;
-    uint64_t values[] = { p->run->lanes_used, stages, p->run->memory };
-    pthread_mutex_lock(&t->lock);
-    tell_whole(t, BELT_EVENT_TOPOLOGY_INIT, p->run->started_ns, values, belt_pipeline_plan_line(p));
-    pthread_mutex_unlock(&t->lock);
+    pthread_mutex_lock(&t->nap_lock);
+    t->began = p;
+    pthread_mutex_unlock(&t->nap_lock);
 }
 
 static void stop_thread(struct belt_telemetry *t)

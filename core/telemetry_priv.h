@@ -45,7 +45,7 @@ struct belt_telemetry;
 
 /* The run is made: rings, if somebody is attached. Before its lanes begin. */
 int belt_telemetry_begin(struct belt_pipeline *p, struct belt_error *err);
-/* The lanes have begun. */
+/* The lanes are about to begin: a note for who delivers; it calls no handler. */
 void belt_telemetry_began(struct belt_pipeline *p);
 /* The lanes have ended: what is in the rings is told, and the thread ends. */
 void belt_telemetry_end(struct belt_pipeline *p);

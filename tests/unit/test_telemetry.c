@@ -388,6 +388,18 @@ Test(telemetry, a_slow_handler_costs_events_that_are_counted_and_no_message, .ti
     belt_pipeline_free(p);
 }
 
+Test(telemetry, the_start_waits_for_no_handler, .timeout = 30)
+{
+    struct belt_error err = { 0 };
+    struct belt_pipeline *p = pipeline_of("source: { counter: { count: 1000 } }\n");
+    hold = true;
+    cr_assert_geq(belt_telemetry_attach(p, "beltway.topology", hold_up, NULL, &err), 0);
+    cr_assert_eq(belt_pipeline_start(p, &err), 0, "%s", err.text);
+    hold = false;
+    cr_assert_eq(belt_pipeline_wait(p, BELT_FOREVER, &err), 0, "%s", err.text);
+    belt_pipeline_free(p);
+}
+
 Test(telemetry, attach_and_detach_beside_running_lanes, .timeout = 30)
 {
     static struct heard heard;
