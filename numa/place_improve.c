@@ -1,4 +1,4 @@
-/* Lanes that change places, and the plan that anybody would have made. */
+/* Lanes that change places or move to free CPUs, and the plan that anybody would have made. */
 #include <errno.h>
 #include <stdlib.h>
 
@@ -59,6 +59,57 @@ static bool try_swap(struct belt_work *work, uint32_t a, uint32_t b)
     return true;
 }
 
+/* What the lane would save on a CPU that none is on. */
+static float saving_there(const struct belt_work *work, uint32_t lane, int cpu)
+{
+    const struct belt_traffic *t = &work->traffic;
+    const struct belt_ways *w = &work->ways;
+    const float *flow = t->between + (size_t)lane * t->lanes;
+    int from = work->lanes[lane].cpu;
+    const float *ns = w->ns + (size_t)w->slot[from] * w->slots;
+    const float *there = w->ns + (size_t)w->slot[cpu] * w->slots;
+    float sum = 0;
+    for (uint32_t c = 0; c < t->lanes; c++) {
+        int at = w->slot[work->lanes[c].cpu];
+        if (c != lane)
+            sum += flow[c] * (ns[at] - there[at]);
+    }
+    return sum +
+           t->reads[lane] * (float)(belt_work_read_ns(work, from) - belt_work_read_ns(work, cpu));
+}
+
+/* As fast a CPU, on a core that no other lane is on. */
+static bool is_open(const struct belt_work *work, uint32_t lane, int cpu)
+{
+    int core = belt_work_cpu(work, cpu)->core;
+    if (belt_work_slow(work, cpu) > belt_work_slow(work, work->lanes[lane].cpu))
+        return false;
+    for (uint32_t l = 0; l < work->lane_count; l++)
+        if (work->lanes[l].cpu == cpu ||
+            (l != lane && belt_work_cpu(work, work->lanes[l].cpu)->core == core))
+            return false;
+    return true;
+}
+
+static bool try_move(struct belt_work *work, uint32_t lane, uint64_t *looks)
+{
+    int best = -1;
+    float most = 1e-3f * (float)work->traffic.total;
+    BELT_CPUS_EACH(&work->usable, cpu)
+    {
+        if ((*looks += 2 * work->lane_count) > LOOKS)
+            break;
+        float saved = is_open(work, lane, cpu) ? saving_there(work, lane, cpu) : 0;
+        if (saved > most) {
+            most = saved;
+            best = cpu;
+        }
+    }
+    if (best >= 0)
+        work->lanes[lane].cpu = best;
+    return best >= 0;
+}
+
 static uint32_t swap_all(struct belt_work *work)
 {
     uint32_t swaps = 0;
@@ -66,7 +117,10 @@ static uint32_t swap_all(struct belt_work *work)
     bool better = work->traffic.between != NULL;
     while (better) {
         better = false;
-        for (uint32_t a = 0; a < work->lane_count; a++)
+        for (uint32_t a = 0; a < work->lane_count; a++) {
+            bool moved = is_free(work, a) && try_move(work, a, &looks);
+            better |= moved;
+            swaps += moved;
             for (uint32_t b = a + 1; is_free(work, a) && b < work->lane_count; b++) {
                 if (!is_free(work, b))
                     continue;
@@ -76,6 +130,7 @@ static uint32_t swap_all(struct belt_work *work)
                 better |= swapped;
                 swaps += swapped;
             }
+        }
     }
     return swaps;
 }
@@ -90,7 +145,7 @@ static void say_cost(struct belt_work *work, uint32_t swaps)
                       "%.0f ns for a cache line on its way",
                       whose[i], costs[i]->shared, costs[i]->siblings, costs[i]->slow, costs[i]->ns);
     if (swaps)
-        belt_work_say(work, "%u times two lanes changed places to be nearer to what they read",
+        belt_work_say(work, "%u times lanes changed places or moved to be nearer to what they read",
                       swaps);
 }
 
