@@ -77,7 +77,7 @@ struct belt_place_in {
     enum belt_fuse fuse;
     enum belt_smt smt;
     enum belt_wait wait;
-    bool wait_by_hand; /* the user wrote `wait`: say so when it cannot be */
+    bool wait_by_hand; /* the user wrote `wait`: refused when it cannot be */
     const struct belt_place_wait *waits;
     uint32_t wait_count;
     uint32_t lanes; /* at most so many, blocking ones not counted; 0: any number */

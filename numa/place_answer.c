@@ -105,19 +105,16 @@ static int check_wait(struct belt_work *work, struct belt_place *place)
     }
     if (!shared)
         return 0;
-    belt_cpus_print(&work->usable, list, sizeof list);
-    if (work->in->pin_count && asked_to_spin(work))
+    if (asked_to_spin(work)) {
+        belt_cpus_print(&work->usable, list, sizeof list);
         return belt_work_refuse(work,
-                                "wait: spin wants a CPU for each lane, but with these "
-                                "pins %u of the %u lanes share one of CPUs %s: pin them "
-                                "apart, or wait: backoff",
-                                most, work->lane_count, list);
-    if (place->wait == BELT_WAIT_SPIN)
-        place->wait = BELT_WAIT_BACKOFF;
-    snprintf(text, sizeof text, "wait: backoff instead of spin: %u lanes share CPUs %s",
-             work->lane_count, list);
-    if (asked_to_spin(work))
-        note(place, text);
+                                "wait: spin wants a CPU for each lane, but up to %u of the %u "
+                                "lanes share one of CPUs %s: %s, or wait: backoff",
+                                most, work->lane_count, list,
+                                work->in->pin_count ? "pin them apart"
+                                                    : "more CPUs, fewer lanes (lanes: N)");
+    }
+    place->wait = BELT_WAIT_BACKOFF;
     return 0;
 }
 

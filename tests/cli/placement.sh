@@ -95,9 +95,8 @@ test_every_way_to_wait() {
     done
 }
 
-test_more_lanes_than_cpus_do_not_spin() {
-    works --wait spin --fuse none -s processor.concurrency=8
-    expect_err 'wait (backoff|yield|block)'
+test_more_lanes_than_cpus_must_not_spin() {
+    refused 'fewer lanes' --wait spin --fuse none -s processor.concurrency=200
 }
 
 test_more_lanes_than_cpus_pinned_by_hand_must_not_spin() {

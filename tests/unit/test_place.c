@@ -306,15 +306,14 @@ Test(place, keeps_spinning_when_every_lane_has_a_cpu)
     drop(f);
 }
 
-Test(place, backs_off_and_says_so_when_spinning_lanes_would_share_a_cpu)
+Test(place, refuses_spinning_lanes_that_would_share_a_cpu)
 {
     struct fixture *f = pipeline_on("core:2 pu:1", 3);
     f->in.stage_count = 1;
     f->in.wait = BELT_WAIT_SPIN;
     f->in.wait_by_hand = true;
-    place_is(f, "0: source.0; 1: source.1; 0: source.2");
-    cr_assert_eq(f->place->wait, BELT_WAIT_BACKOFF);
-    cr_assert_str_eq(f->place->notes, "wait: backoff instead of spin: 3 lanes share CPUs 0,1\n");
+    refused(f, "wait: spin wants a CPU for each lane, but up to 2 of the 3 lanes share one of CPUs "
+               "0,1: more CPUs, fewer lanes (lanes: N), or wait: backoff");
     drop(f);
 }
 
@@ -334,8 +333,8 @@ Test(place, refuses_spinning_lanes_pinned_to_one_cpu)
     f->in.wait = BELT_WAIT_SPIN;
     f->in.wait_by_hand = true;
     pin(f, "parse", BELT_PLACE_EVERY, "1");
-    refused(f, "wait: spin wants a CPU for each lane, but with these pins 2 of the 2 lanes share "
-               "one of CPUs 0,1: pin them apart, or wait: backoff");
+    refused(f, "wait: spin wants a CPU for each lane, but up to 2 of the 2 lanes share one of CPUs "
+               "0,1: pin them apart, or wait: backoff");
     drop(f);
 }
 
