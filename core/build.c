@@ -23,8 +23,7 @@
 #define FUSED_FRAMES 2
 #define LINK_FRAMES 64
 #define LINK_SLABS 6 /* more slabs for a source that feeds other lanes */
-#define PAGE 4096
-#define JOINS 4096 /* 128 K messages of two children unsettled per processor, 3 MiB */
+#define JOINS 4096   /* 128 K messages of two children unsettled per processor, 3 MiB */
 
 void belt_carve_for(struct belt_engine_run *run, const struct belt_stage *stage)
 {
@@ -34,8 +33,9 @@ void belt_carve_for(struct belt_engine_run *run, const struct belt_stage *stage)
 /* A page is of one node: where the node changes a new one begins. */
 void *belt_carve(struct belt_engine_run *run, uint64_t size, uint64_t align)
 {
-    if (run->node != run->last_node && align < PAGE)
-        align = PAGE;
+    uint64_t page = belt_region_page(run);
+    if (run->node != run->last_node && align < page)
+        align = page;
     run->last_node = run->node;
     run->carved = (run->carved + align - 1) / align * align;
     uint64_t from = run->carved;

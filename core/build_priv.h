@@ -8,6 +8,8 @@
 /* What is carved from now on is used first by the lane of this stage. */
 void belt_carve_for(struct belt_engine_run *run, const struct belt_stage *stage);
 /* The region, `size` bytes, in huge pages or not (region.c). */
+/* Bytes of a page of the region: the least that is of one node. */
+uint64_t belt_region_page(const struct belt_engine_run *run);
 int belt_region_map(struct belt_engine_run *run, uint64_t size, struct belt_error *err);
 /* The next bytes of the region; NULL while counting. */
 void *belt_carve(struct belt_engine_run *run, uint64_t size, uint64_t align);

@@ -32,9 +32,12 @@ static void note(struct belt_engine_run *run, uint64_t from, uint64_t to)
 
 void *belt_homes_add(struct belt_engine_run *run, uint64_t from, uint64_t to)
 {
-    char *at = (char *)run->region.base + from;
+    uint64_t page = belt_region_page(run), first = from / page * page;
+    uint64_t end = (to + page - 1) / page * page;
+    char *base = run->region.base;
     note(run, from, to);
-    /* Advice: without it pages are those of the lane that touches them first. */
-    belt_bind_memory(run->plan->topology, at, to - from, run->node);
-    return at;
+    /* Advice: without it pages are those of the lane that touches them first. Reserved
+     * pages are bound whole or not at all. */
+    belt_bind_memory(run->plan->topology, base + first, end - first, run->node);
+    return base + from;
 }

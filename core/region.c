@@ -4,6 +4,12 @@
 
 #include "core/build_priv.h"
 
+uint64_t belt_region_page(const struct belt_engine_run *run)
+{
+    bool huge = run->spec->placement.huge_pages == BELT_HUGE_RESERVED;
+    return huge && belt_topology_nodes(run->plan->topology) > 1 ? BELT_HUGE : 4096;
+}
+
 int belt_region_map(struct belt_engine_run *run, uint64_t size, struct belt_error *err)
 {
     static const unsigned pages[] = {
