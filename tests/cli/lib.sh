@@ -69,6 +69,15 @@ batcher: { sink: { file: { path: copy.txt } } }
 YAML
 }
 
+# The CPUs of this process, one a line.
+allowed() {
+    local list part
+    list=$(taskset -cp $$ | sed 's/.*: //')
+    for part in ${list//,/ }; do
+        seq "${part%-*}" "${part#*-}"
+    done
+}
+
 run_tests() {
     local test failed=0 passed=0
     for test in $(declare -F | awk '$3 ~ /^test_/ { print $3 }'); do

@@ -19,15 +19,6 @@ refused() {
     expect_only pipeline.yaml measurements.txt
 }
 
-# The CPUs of this process, one a line.
-allowed() {
-    local list part
-    list=$(taskset -cp $$ | sed 's/.*: //')
-    for part in ${list//,/ }; do
-        seq "${part%-*}" "${part#*-}"
-    done
-}
-
 test_cpus_outside_the_mask() {
     refused '1023' --cpus 1023
 }

@@ -7,7 +7,7 @@ test_saves_an_overlay_that_run_takes() {
     run tune pipeline.yaml --rounds 1 --first 64KiB --save best.yaml
     expect_code 0
     expect_out '^as it is .* first run$'
-    expect_out '^lanes 1 .*msg/s +[0-9.]+x$'
+    expect_out '^(lanes 1|fuse none) .*msg/s +[0-9.]+x$'
     expect_out 'best: [0-9.]+x as it is$'
     expect_only pipeline.yaml measurements.txt best.yaml
     run run pipeline.yaml --with best.yaml
@@ -21,6 +21,13 @@ test_leaves_alone_what_the_command_line_sets() {
     expect_code 0
     grep -q '^lanes' "$work/out" && fail "lanes were tried"
     expect_only pipeline.yaml measurements.txt
+}
+
+test_does_not_try_the_same_plan_again() {
+    sensors
+    run tune pipeline.yaml --rounds 1 --first 64KiB --cpus "$(allowed | head -1)"
+    expect_code 0
+    expect_out '^lanes 1 +the same plan$'
 }
 
 test_keeps_sinks_when_told_so() {
