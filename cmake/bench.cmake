@@ -32,12 +32,20 @@ add_executable(belt-bench-lines bench/lines_main.cc bench/broadway_lines.cc)
 pkg_check_modules(BENCHMARK IMPORTED_TARGET benchmark)
 if(BENCHMARK_FOUND)
     file(GLOB sources CONFIGURE_DEPENDS bench/*.cc)
-    list(FILTER sources EXCLUDE REGEX "/(ring_[^/]*|lines_main\\.cc)$")
+    list(FILTER sources EXCLUDE REGEX "/((ring_|files_)[^/]*|lines_main\\.cc)$")
     add_executable(belt-bench ${sources})
     set_target_properties(belt-bench PROPERTIES CXX_EXTENSIONS ON)
     target_include_directories(belt-bench PRIVATE ${BELT_BUILD_INCLUDE})
     target_link_libraries(belt-bench PRIVATE beltway_static PkgConfig::BENCHMARK)
 endif()
+
+# belt-bench-files: jobs on big files; what `beltway bench files` runs.
+file(GLOB sources CONFIGURE_DEPENDS bench/files_*.cc)
+add_executable(belt-bench-files ${sources} bench/calibrate.cc)
+set_target_properties(belt-bench-files PROPERTIES CXX_EXTENSIONS ON)
+target_link_libraries(belt-bench-files PRIVATE beltway_static)
+add_dependencies(product belt-bench-files)
+install(TARGETS belt-bench-files)
 
 # Every ring and peer once, for what it moves, not for how fast.
 if(BELT_TESTS)

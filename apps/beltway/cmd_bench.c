@@ -8,6 +8,7 @@
 #include "apps/beltway/cores_priv.h"
 
 #define SAMPLES 9
+#define FILES "belt-bench-files"
 
 struct bench {
     const char *what, *cpus, *json, *picture;
@@ -40,9 +41,9 @@ static error_t parse(int key, char *arg, struct argp_state *state)
             return ARGP_ERR_UNKNOWN;
         b->what = arg;
         if (strcmp(arg, "cores") != 0)
-            exit(belt_app_unknown("bench", "", arg, (const char *const[]){ "cores" }, 1));
+            exit(belt_app_unknown("bench", "", arg, (const char *const[]){ "cores", "files" }, 2));
         return 0;
-    case ARGP_KEY_NO_ARGS: argp_error(state, "which bench? cores"); return 0;
+    case ARGP_KEY_NO_ARGS: argp_error(state, "which bench? cores or files"); return 0;
     default: return ARGP_ERR_UNKNOWN;
     }
 }
@@ -50,11 +51,13 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 static const struct argp bench_argp = {
     .options = options,
     .parser = parse,
-    .args_doc = "cores",
+    .args_doc = "cores\nfiles [OPTION...]",
     .doc = "Measures this machine.\v"
            "cores: latency and bandwidth of a ring from each CPU to each other one, and how long "
            "a sleeping reader takes to wake. About a quarter of a second for each pair: keep the "
-           "machine quiet meanwhile.",
+           "machine quiet meanwhile.\n"
+           "files: jobs on big files beside the limits of this machine and other programs; "
+           "'beltway bench files --help' has its options.",
 };
 
 static void told(void *ctx, uint32_t done, uint32_t pairs)
@@ -82,8 +85,23 @@ static int write_to(const char *path, void (*print)(const struct belt_cores *, F
     return ok ? BELT_APP_OK : BELT_APP_FAILED;
 }
 
+/* A program of its own beside this one: it brings loops and steps that no pipeline wants. */
+static int bench_files(char **argv)
+{
+    char path[4096 + sizeof FILES];
+    ssize_t size = readlink("/proc/self/exe", path, 4096);
+    char *name = size > 0 ? memrchr(path, '/', (size_t)size) : NULL;
+    strcpy(name ? name + 1 : path, FILES);
+    execv(path, argv);
+    fprintf(stderr, "bench files: %s: %s; it is built with -DBELT_BENCH=ON\n", path,
+            strerror(errno));
+    return BELT_APP_FAILED;
+}
+
 int belt_app_bench(int argc, char **argv)
 {
+    if (argc > 1 && strcmp(argv[1], "files") == 0)
+        return bench_files(argv + 1);
     struct bench b = { .samples = SAMPLES };
     struct belt_error err;
     struct belt_cores cores;

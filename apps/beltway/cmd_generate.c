@@ -25,12 +25,14 @@ static const struct kind {
 struct generate {
     struct belt_generate what;
     const struct kind *kind;
+    bool rows_given;
 };
 
-enum { KEY_ROWS = 3000, KEY_NAMES, KEY_SEED };
+enum { KEY_ROWS = 3000, KEY_NAMES, KEY_SEED, KEY_BYTES };
 
 static const struct argp_option options[] = {
     { "rows", KEY_ROWS, "N", 0, "rows to write, such as 100M (default 1M)", 0 },
+    { "bytes", KEY_BYTES, "N", 0, "or rows until there are so many bytes, such as 2G", 0 },
     { "names", KEY_NAMES, "K", 0, "sensors: how many names (default 413)", 0 },
     { "seed", KEY_SEED, "S", 0, "the same seed gives the same bytes anywhere (default 1)", 0 },
     { "out", 'o', "FILE", 0, "write here instead of stdout", 0 },
@@ -62,7 +64,14 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 {
     struct generate *g = state->input;
     switch (key) {
-    case KEY_ROWS: g->what.rows = number("rows", arg, 0, INT64_MAX, state); return 0;
+    case KEY_ROWS:
+        g->what.rows = number("rows", arg, 0, INT64_MAX, state);
+        g->rows_given = true;
+        return 0;
+    case KEY_BYTES:
+        g->what.bytes = number("bytes", arg, 0, INT64_MAX, state);
+        g->what.rows = g->rows_given ? g->what.rows : UINT64_MAX;
+        return 0;
     case KEY_NAMES: g->what.names = number("names", arg, 1, NAMES_MOST, state); return 0;
     case KEY_SEED: g->what.seed = number("seed", arg, 0, UINT64_MAX, state); return 0;
     case 'o': g->what.out = arg; return 0;
@@ -104,7 +113,7 @@ static void tell(const struct generate *g, const struct belt_generate_out *out, 
 {
     char rows[BELT_APP_ROOM], bytes[BELT_APP_ROOM], rate[BELT_APP_ROOM];
     fprintf(stderr, "%s: %s rows, %s in %.2f s: %s/s\n", g->what.out,
-            belt_app_count(g->what.rows, rows), belt_app_scaled((double)out->written, "B", bytes),
+            belt_app_count(out->rows, rows), belt_app_scaled((double)out->written, "B", bytes),
             seconds, belt_app_scaled((double)out->written / seconds, "B", rate));
 }
 
@@ -136,7 +145,8 @@ static int write_all(const struct generate *g, struct belt_generate_out *out)
 
 int belt_app_generate(int argc, char **argv)
 {
-    struct generate g = { .what = { .rows = 1000000, .names = 413, .seed = 1 } };
+    struct generate g = { .what = {
+                              .rows = 1000000, .names = 413, .seed = 1, .bytes = UINT64_MAX } };
     struct belt_generate_out out = { .fd = STDOUT_FILENO };
     belt_app_parse(&generate_argp, argc, argv, &g);
     if (g.what.out)

@@ -109,7 +109,7 @@ static int generate(const struct belt_generate *what, struct belt_generate_out *
                     const char *const *words)
 {
     struct log log = { .random = what->seed, .second = -1 };
-    for (uint64_t i = 0; i < what->rows && !out->error; i++) {
+    for (uint64_t i = 0; belt_generate_goes_on(what, out, i); i++) {
         next(&log);
         char *at = belt_generate_row(out);
         belt_generate_end(out, put_record(at, &log.record, words));

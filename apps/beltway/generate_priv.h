@@ -9,6 +9,7 @@
 struct belt_generate {
     const char *out; /* path; NULL: stdout */
     uint64_t rows, names, seed;
+    uint64_t bytes; /* no row begins after so many; UINT64_MAX: rows alone decide */
 };
 
 /* A buffered writer. After an error it takes everything and writes nothing more. */
@@ -16,7 +17,7 @@ struct belt_generate_out {
     int fd, error; /* errno of the first failure */
     char *buffer;
     size_t used;
-    uint64_t written;
+    uint64_t rows, written;
 };
 
 #define BELT_GENERATE_BUFFER (1u << 20)
@@ -35,6 +36,14 @@ static inline char *belt_generate_row(struct belt_generate_out *out)
 static inline void belt_generate_end(struct belt_generate_out *out, const char *end)
 {
     out->used = (size_t)(end - out->buffer);
+    out->rows++;
+}
+
+/* Row `i` is still to be written. */
+static inline bool belt_generate_goes_on(const struct belt_generate *what,
+                                         const struct belt_generate_out *out, uint64_t i)
+{
+    return i < what->rows && out->written + out->used < what->bytes && !out->error;
 }
 
 /* splitmix64: one multiply-and-shift chain a number, any seed is good. */

@@ -187,7 +187,7 @@ int belt_generate_sensors(const struct belt_generate *what, struct belt_generate
     uint64_t random = what->seed;
     int rc = make_names(&names, (uint32_t)what->names, &random);
     make_values(values);
-    for (uint64_t i = 0; rc == 0 && i < what->rows && !out->error; i++) {
+    for (uint64_t i = 0; rc == 0 && belt_generate_goes_on(what, out, i); i++) {
         char *at = belt_generate_row(out);
         belt_generate_end(out, put_row(at, &names, values, belt_generate_next(&random)));
     }

@@ -1,0 +1,45 @@
+#!/bin/bash
+# bench files: that it measures what it says, on data of a megabyte.
+source "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
+
+[[ -x ${BELTWAY%/*}/belt-bench-files ]] || { echo "built without benches"; exit 77; }
+
+test_measures_a_job_beside_its_limit() {
+    run bench files --jobs G1,G3 --size 1MB --runs 2 --dir . --json files.json --plot plots
+    expect_code 0
+    expect_out '^G3 Sensors'
+    jq -e '[.rows[] | select(.job == "G1" and .kind == "ours")] | length == 1 and
+        all(.median > 0 and .of_limit > 0 and .goal == 15 and (.samples | length) == 2)' \
+        files.json >"$work/out" || fail "files.json: $(cat files.json)"
+    grep -q '^</svg>' plots/files.svg || fail "plots/files.svg is no picture"
+}
+
+# Its answer is compared with awk's: changed data must be noticed.
+test_notices_a_wrong_answer() {
+    run bench files --jobs G3 --size 1MB --runs 1 --dir .
+    expect_code 0
+    sed -i '2s/,[0-9]*$/,1/' sensors-413.txt.expected
+    run bench files --jobs G3 --size 1MB --runs 1 --dir .
+    expect_code 1
+    expect_out "beltway .*FAILED: totals.csv differs from awk's"
+}
+
+test_lists_its_rows() {
+    run bench files --list
+    expect_code 0
+    expect_out '^G9 .*bare loop'
+}
+
+test_says_what_is_wrong() {
+    run bench files --jobs G99
+    expect_code 2
+    expect_err "no job 'G99'"
+    run bench files --size 3
+    expect_code 2
+    expect_err '1MB or more'
+    run bench files --runs none
+    expect_code 2
+    expect_err 'number from 1'
+}
+
+run_tests "$@"
