@@ -227,7 +227,10 @@ int belt_pipeline_turn(struct belt_pipeline *p, uint64_t now_ns, struct belt_err
     belt_telemetry_deliver(p);
     switch (outcome) {
     case BELT_TURN_BUSY: return 1;
-    case BELT_TURN_ENDED: return turn_ended(p, -EPIPE);
+    case BELT_TURN_ENDED:
+        if (p->run->error.code && err)
+            *err = p->run->error;
+        return turn_ended(p, p->run->error.code ? p->run->error.code : -EPIPE);
     case BELT_TURN_FAILED:
         belt_run_fail(p->run, err);
         return turn_ended(p, err->code < 0 ? err->code : -EIO);

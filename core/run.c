@@ -6,6 +6,7 @@
 
 #include "core/aggregate_priv.h"
 #include "core/build_priv.h"
+#include "core/clock_priv.h"
 
 /* ---- parts: opened once, sources first -------------------------------------- */
 
@@ -70,10 +71,10 @@ void belt_run_fail(struct belt_engine_run *run, const struct belt_error *err)
     belt_run_fail_at(run, err, NULL);
 }
 
-void belt_run_fail_at(struct belt_engine_run *run, const struct belt_error *err,
-                      const struct belt_failure_seen *at)
+/* The first error counts. Under the run's lock. */
+static void keep_error(struct belt_engine_run *run, const struct belt_error *err,
+                       const struct belt_failure_seen *at)
 {
-    pthread_mutex_lock(&run->lock);
     if (!run->error.code) {
         run->error = *err;
         if (!run->error.code)
@@ -82,8 +83,26 @@ void belt_run_fail_at(struct belt_engine_run *run, const struct belt_error *err,
         if (at)
             run->error_at = *at;
     }
-    belt_store_release32(&run->aborting, 1);
     belt_store_release32(&run->incomplete, 1);
+}
+
+void belt_run_stop_failed(struct belt_engine_run *run, const struct belt_error *err)
+{
+    uint64_t drain = run->spec->drain, now = belt_now();
+    pthread_mutex_lock(&run->lock);
+    keep_error(run, err, NULL);
+    pthread_mutex_unlock(&run->lock);
+    belt_store_relaxed(&run->stop_deadline, drain > UINT64_MAX - now ? UINT64_MAX : now + drain);
+    belt_store_release32(&run->stopping, 1);
+    belt_run_wake(run);
+}
+
+void belt_run_fail_at(struct belt_engine_run *run, const struct belt_error *err,
+                      const struct belt_failure_seen *at)
+{
+    pthread_mutex_lock(&run->lock);
+    keep_error(run, err, at);
+    belt_store_release32(&run->aborting, 1);
     pthread_cond_broadcast(&run->changed);
     pthread_mutex_unlock(&run->lock);
     belt_run_wake(run);

@@ -260,7 +260,9 @@ int belt_run_set_batches(struct belt_engine_run *run, int batcher, uint32_t size
                          uint64_t timeout_ns, struct belt_error *err);
 /* Remembers the first error and makes every lane leave. Any thread. */
 void belt_run_fail(struct belt_engine_run *run, const struct belt_error *err);
-/* The same for an error that has to do with a message; NULL: with none. */
+/* Remembers it, and makes every source end: what they read is still worked off. */
+void belt_run_stop_failed(struct belt_engine_run *run, const struct belt_error *err);
+/* As belt_run_fail(), for an error that has to do with a message; NULL: with none. */
 void belt_run_fail_at(struct belt_engine_run *run, const struct belt_error *err,
                       const struct belt_failure_seen *at);
 /* Adds the message's place to the error's text, once; after the lanes have ended. */

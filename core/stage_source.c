@@ -222,9 +222,11 @@ static enum belt_turn fill_turn(struct belt_stage *stage, uint64_t now, struct b
     int count = fill_frame(s, &fill, now, err);
     if (count == BELT_FILL_IDLE)
         return BELT_TURN_IN;
+    if (count == BELT_FILL_ERROR && belt_source_may_restart(s, now))
+        return BELT_TURN_BUSY;
     if (count == BELT_FILL_ERROR)
-        return belt_source_may_restart(s, now) ? BELT_TURN_BUSY : BELT_TURN_FAILED;
-    if (count == BELT_FILL_END)
+        belt_run_stop_failed(stage->run, err); /* what was read before is still worked off */
+    if (count == BELT_FILL_ERROR || count == BELT_FILL_END)
         finish(s);
     else
         publish(s, feed, &fill, (uint32_t)count);

@@ -26,6 +26,11 @@ static const struct belt_setting settings[] = {
       64 << 20 },
     { "depth", BELT_SET_INT, offsetof(struct source_conf, depth), "2",
       "chunks under way at once where reads have to wait for the disk", NULL, 1, SOURCE_DEPTH },
+    { "compression", BELT_SET_CHOICE, offsetof(struct source_conf, compression), "auto",
+      "what the bytes are packed with; auto: as the first ones of each file say",
+      "auto|none|gz|zstd", 0, 0 },
+    { "max_window", BELT_SET_SIZE, offsetof(struct source_conf, max_window), "128MiB",
+      "a zstd frame that needs more memory than this fails", NULL, 1 << 10, INT64_C(1) << 31 },
     { 0 },
 };
 
@@ -62,14 +67,36 @@ static int each_path(struct source_conf *conf, input_fn *fn, struct belt_error *
     return 0;
 }
 
-/* A file that is not there is open()'s to report: `validate` may run elsewhere. */
+/* As set, or as its first bytes say. */
+static enum source_pack pack_of(const struct source_conf *conf, int fd)
+{
+    return conf->compression == SOURCE_AUTO ? source_pack_of_file(fd)
+                                            : (enum source_pack)conf->compression;
+}
+
+static bool is_packed_file(const struct source_conf *conf, const char *path)
+{
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    bool packed = fd >= 0 && pack_of(conf, fd) != SOURCE_PLAIN;
+    if (fd >= 0)
+        close(fd);
+    return packed;
+}
+
+/* A file that is not there is open()'s to report: `validate` may run elsewhere. A packed
+ * file alone is a stream, too: its slabs are chunks, which go to processors in turn. */
 static int look_for_stream(struct source_conf *conf, const char *path, struct belt_error *err)
 {
     struct stat st;
     (void)err;
-    if (strcmp(path, "-") == 0 ||
-        (stat(path, &st) == 0 && !S_ISREG(st.st_mode) && !S_ISDIR(st.st_mode)))
-        conf->single = true;
+    conf->count++;
+    bool there = strcmp(path, "-") != 0 && stat(path, &st) == 0;
+    if (!there)
+        conf->single |= strcmp(path, "-") == 0;
+    else if (!S_ISREG(st.st_mode))
+        conf->single |= !S_ISDIR(st.st_mode);
+    else if (conf->paths.count == 1 && conf->count == 1)
+        conf->lone = is_packed_file(conf, path);
     return 0;
 }
 
@@ -83,6 +110,8 @@ static int prepare(void *part_conf, struct belt_setup *setup, struct belt_error 
              belt_format_size(conf->max_record, size));
     conf->chunk = round_up(conf->chunk);
     int rc = each_path(conf, look_for_stream, err);
+    conf->single |= conf->lone && conf->count == 1;
+    conf->count = 0;
     if (conf->single)
         belt_setup_limit(setup, 1);
     /* A lead of a page, the chunk, and the longest record with its line's end. */
@@ -126,9 +155,12 @@ static int refuse_open(const char *path, struct belt_error *err)
 static int open_input(struct source_conf *conf, const char *path, struct belt_error *err)
 {
     if (strcmp(path, "-") == 0)
-        return add_input(
-            conf, &(struct source_input){ .fd = STDIN_FILENO, .stream = true, .is_stdin = true },
-            err);
+        return add_input(conf,
+                         &(struct source_input){ .fd = STDIN_FILENO,
+                                                 .stream = true,
+                                                 .is_stdin = true,
+                                                 .pack = (enum source_pack)conf->compression },
+                         err);
     struct source_input input = { .path = (char *)(uintptr_t)path };
     struct stat st;
     /* Nonblocking, or a pipe without a writer would hold the start up. */
@@ -144,6 +176,7 @@ static int open_input(struct source_conf *conf, const char *path, struct belt_er
     }
     input.stream = !S_ISREG(st.st_mode);
     input.size = input.stream ? 0 : (uint64_t)st.st_size;
+    input.pack = input.stream ? (enum source_pack)conf->compression : pack_of(conf, input.fd);
     if (input.stream && !conf->single) {
         close(input.fd);
         return belt_error_set(err, -ESTALE,
@@ -162,9 +195,11 @@ static int open_all(void *part_conf, struct belt_error *err)
     struct source_conf *conf = part_conf;
     int rc = each_path(conf, open_input, err);
     for (uint32_t i = 0; rc == 0 && i < conf->count; i++) {
-        conf->inputs[i].first = conf->chunks;
-        conf->chunks += (conf->inputs[i].size + conf->chunk - 1) / conf->chunk;
-        conf->bytes += conf->inputs[i].size;
+        struct source_input *input = &conf->inputs[i];
+        input->first = conf->chunks;
+        conf->chunks += source_is_stream(input) ? 1 : (input->size + conf->chunk - 1) / conf->chunk;
+        conf->bytes += input->size;
+        conf->packed |= input->pack != SOURCE_PLAIN;
     }
     return rc;
 }
@@ -210,6 +245,9 @@ static bool claim_shared(struct source_state *s, struct source_job *job)
     uint32_t input = input_of(conf, number);
     *job = (struct source_job){ .number = number,
                                 .input = input,
+                                .lone = source_is_stream(&conf->inputs[input]),
+                                .state = source_is_stream(&conf->inputs[input]) ? JOB_STREAM
+                                                                                : JOB_READING,
                                 .offset = (number - conf->inputs[input].first) * conf->chunk };
     return true;
 }
@@ -221,16 +259,17 @@ static bool claim_single(struct source_state *s, struct source_job *job)
     struct source_conf *conf = s->conf;
     for (; s->input < conf->count; s->input++, s->input_at = 0) {
         struct source_input *input = &conf->inputs[s->input];
-        if (input->stream ? s->ended : s->input_at >= input->size) {
+        bool stream = source_is_stream(input);
+        if (stream ? s->ended : s->input_at >= input->size) {
             s->ended = false;
             continue;
         }
-        if (input->stream && s->jobs_used)
+        if (stream && s->jobs_used)
             return false;
         *job = (struct source_job){ .number = s->single_next++,
                                     .input = s->input,
                                     .offset = s->input_at,
-                                    .state = input->stream ? JOB_STREAM : JOB_READING };
+                                    .state = stream ? JOB_STREAM : JOB_READING };
         s->input_at += conf->chunk;
         return true;
     }
@@ -242,6 +281,9 @@ bool source_claim(struct source_state *s, struct source_job *job)
 {
     if (s->conf->single)
         return claim_single(s, job);
+    /* One stream at a time, and nothing beside it that would take its slabs. */
+    if (s->jobs_used && source_job_at(s, s->jobs_used - 1)->state == JOB_STREAM)
+        return false;
     s->exhausted = s->exhausted || !claim_shared(s, job);
     return !s->exhausted;
 }
@@ -256,15 +298,21 @@ static int init(void *state, void *conf, const struct belt_instance *in, struct 
     s->slab_size = in->slab;
     s->scan = belt_scan_choose();
     s->line = 1;
+    s->instances = in->count;
     s->free = calloc(in->slabs, sizeof *s->free);
-    if (!s->free)
+    bool reads = s->conf->single || s->conf->packed;
+    s->unpack = reads ? source_unpack_new(s->conf->packed, s->conf->max_window) : NULL;
+    if (!s->free || (reads && !s->unpack)) {
+        free(s->free);
         return belt_error_set(err, -ENOMEM, "%s: out of memory", in->stage);
+    }
     while (s->free_used < in->slabs) {
         s->free[s->free_used] = in->slabs - 1 - s->free_used;
         s->free_used++;
     }
     int rc = belt_backend_open(&s->backend, in->backend, SOURCE_DEPTH, err);
     if (rc < 0) {
+        source_unpack_free(s->unpack);
         free(s->free);
         return rc;
     }
@@ -280,6 +328,8 @@ static void fini(void *state, void *conf)
     if (s->backend)
         s->backend->ops->destroy(s->backend);
     s->backend = NULL;
+    source_unpack_free(s->unpack);
+    s->unpack = NULL;
     free(s->free);
     s->free = NULL;
 }

@@ -10,6 +10,7 @@
 #include "core/part.h"
 #include "io/backend_priv.h"
 #include "io/scan_priv.h"
+#include "io/source_unpack_priv.h"
 
 #define SOURCE_DEPTH 16 /* most chunks read ahead */
 #define SOURCE_PAGE 4096u
@@ -19,6 +20,7 @@ struct source_input {
     char *path; /* "stdin" for "-" */
     int fd;     /* -1: not open */
     bool stream, is_stdin;
+    enum source_pack pack;
     uint64_t size;  /* when opened; what is appended later is not read */
     uint64_t first; /* number of its first chunk */
 };
@@ -34,11 +36,16 @@ struct source_conf {
     struct source_input *inputs;
     uint32_t count;
     uint64_t chunks, bytes;
+    int compression; /* enum source_pack */
+    uint64_t max_window;
+    bool lone;   /* the first path is a packed file */
+    bool packed; /* one of the inputs is, or may turn out to be */
     /* Where the last where() stood, for the next one. */
     uint32_t where_file;
     uint64_t where_at, where_line;
     char apart[128]; /* the word that all instances write, on a line of its own */
     uint64_t next;   /* chunk to be claimed next, by any instance */
+    uint64_t over;   /* instances that have nothing left */
     char apart_too[128];
 };
 
@@ -49,6 +56,8 @@ struct source_job {
     enum job_state state;
     bool begun; /* the start of its first record is known */
     bool cut;   /* the file ended early, or could not be read */
+    bool lone;  /* a stream that is one chunk, however many slabs it takes */
+    bool bare;  /* its next slab is still to be had */
     uint32_t slab, input;
     uint64_t number;     /* of the chunk, over all inputs */
     uint64_t offset;     /* of the chunk in its file */
@@ -77,11 +86,15 @@ struct source_state {
     /* The stream under way. */
     char *carry; /* the record begun in the last slab, still lying there */
     uint32_t carry_size;
-    uint64_t line;            /* number of the next record, from 1 */
-    bool skipping, ended;     /* inside a record over the limit; nothing more comes */
-    bool waits;               /* for the stream's descriptor */
-    struct belt_error failed; /* first range that could not be read; code 0: none */
-    uint64_t consumed;        /* bytes; written here only, read by the progress line */
+    uint64_t line;                /* number of the next record, from 1 */
+    bool skipping, ended;         /* inside a record over the limit; nothing more comes */
+    bool torn;                    /* for what follows cannot be read */
+    bool waits;                   /* for the stream's descriptor */
+    struct belt_error failed;     /* first range that could not be read; code 0: none */
+    struct source_unpack *unpack; /* reads what cannot be cut; NULL: there is nothing such */
+    uint32_t instances;
+    bool told_over;    /* counted in conf->over */
+    uint64_t consumed; /* bytes; written here only, read by the progress line */
 };
 
 static inline char *source_slab(const struct source_state *s, uint32_t slab)
@@ -101,12 +114,18 @@ bool source_claim(struct source_state *s, struct source_job *job);
 int source_fill(void *state, struct belt_fill *out, struct belt_error *err);
 /* Where text may start in a slab, so that it lies as in the file modulo a page. */
 uint32_t source_text_at(const struct source_state *s, uint32_t slab);
+#define SOURCE_TORN "the file was truncated or unreadable inside this record"
+void source_mark(struct belt_fill *out, uint32_t i, const char *reason);
 /* Cuts spans over the limit and marks them as failed. */
 void source_limit(const struct source_state *s, struct belt_fill *out, uint32_t count);
 /* Ends the head job: its slab and its chunk are complete with this frame. */
 void source_job_end(struct source_state *s, struct belt_fill *out);
 
 /* source_file_stream.c */
+static inline bool source_is_stream(const struct source_input *input)
+{
+    return input->stream || input->pack != SOURCE_PLAIN;
+}
 void source_stream_begin(struct source_state *s, struct source_job *job);
 int source_stream_fill(struct source_state *s, struct source_job *job, struct belt_fill *out);
 

@@ -117,7 +117,7 @@ static void start_jobs(struct source_state *s)
 
 /* ---- records ------------------------------------------------------------------- */
 
-static void mark(struct belt_fill *out, uint32_t i, const char *reason)
+void source_mark(struct belt_fill *out, uint32_t i, const char *reason)
 {
     out->failed[i / 64] |= (uint64_t)1 << (i % 64);
     out->failed_reason = reason;
@@ -134,7 +134,7 @@ void source_limit(const struct source_state *s, struct belt_fill *out, uint32_t 
     for (uint32_t i = 0; i < count; i++)
         if (out->spans[i].size > limit) {
             out->spans[i].size = limit;
-            mark(out, i, s->conf->too_long);
+            source_mark(out, i, s->conf->too_long);
         }
 }
 
@@ -202,7 +202,7 @@ static uint32_t take(struct source_state *s, struct source_job *job, struct belt
         else if (!last_record(s, job, &out->spans[count]))
             extend(s, job);
         else if (count++, torn)
-            mark(out, count - 1, "the file was truncated or unreadable inside this record");
+            source_mark(out, count - 1, SOURCE_TORN);
     }
     source_limit(s, out, count);
     return count;
@@ -232,8 +232,17 @@ static int nothing_left(struct source_state *s, struct belt_error *err)
         return BELT_FILL_END;
     if (!s->exhausted)
         return BELT_FILL_IDLE; /* every slab is lent */
+    if (!s->told_over) {
+        s->told_over = true;
+        /* Relaxed: who sees the last of them has nothing else to see. */
+        belt_fetch_add_relaxed(&s->conf->over, 1);
+    }
     if (!s->failed.code)
         return BELT_FILL_END;
+    /* An error stops the run: the others finish their files first. Each one's end
+     * wakes us. */
+    if (belt_load_relaxed(&s->conf->over) < s->instances)
+        return BELT_FILL_IDLE;
     *err = s->failed;
     return BELT_FILL_ERROR;
 }

@@ -2,9 +2,7 @@
  * A slab is a chunk; a record begun at its end is carried to the next one. What
  * is there is delivered at once, a slab is never waited for to be full. */
 #include <errno.h>
-#include <poll.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "io/source_file_priv.h"
 #include "rings/atomic.h"
@@ -12,38 +10,39 @@
 void source_stream_begin(struct source_state *s, struct source_job *job)
 {
     if (job->offset == 0) {
+        const struct source_input *input = &s->conf->inputs[job->input];
         s->carry_size = 0;
         s->line = 1;
-        s->skipping = false;
+        s->skipping = s->ended = s->torn = false;
+        source_unpack_begin(s->unpack, input->pack, input->fd, input->stream);
     }
     /* The slab may be the one in which the carried bytes lie: nothing has
      * written to it since, its frames are released or it would not be free. */
     if (s->carry_size)
         memmove(source_slab(s, job->slab), s->carry, s->carry_size);
+    job->at = 0;
     job->have = job->least = s->carry_size;
     job->stop = s->carry_size + (uint32_t)s->conf->chunk;
 }
 
-/* False: nothing there right now. Asks first and leaves the descriptor's flags
- * alone, for whoever else has standard input open shares them. */
+/* False: nothing there right now. */
 static bool read_now(struct source_state *s, struct source_job *job)
 {
     const struct source_input *input = &s->conf->inputs[job->input];
-    struct pollfd ready = { .fd = input->fd, .events = POLLIN };
-    if (poll(&ready, 1, 0) <= 0)
-        return false;
-    ssize_t got = read(input->fd, source_slab(s, job->slab) + job->have, job->stop - job->have);
-    if (got < 0 && (errno == EINTR || errno == EAGAIN))
+    uint64_t taken = source_unpack_taken(s->unpack);
+    struct belt_error failed = { 0 };
+    int64_t got = source_unpack_read(s->unpack, source_slab(s, job->slab) + job->have,
+                                     job->stop - job->have, input->path, &failed);
+    /* Relaxed: a figure for the progress line; only this thread writes it. */
+    belt_store_relaxed(&s->consumed, s->consumed + source_unpack_taken(s->unpack) - taken);
+    if (got == -EAGAIN)
         return false;
     if (got < 0 && !s->failed.code)
-        belt_error_set(&s->failed, -errno, "%s: cannot be read: %s", input->path, strerror(errno));
-    if (got <= 0) {
-        s->ended = true;
-        return true;
-    }
-    job->have += (uint32_t)got;
-    /* Relaxed: a figure for the progress line; only this thread writes it. */
-    belt_store_relaxed(&s->consumed, s->consumed + (uint64_t)got);
+        s->failed = failed;
+    s->torn = got < 0;
+    s->ended = got <= 0;
+    if (got > 0)
+        job->have += (uint32_t)got;
     return true;
 }
 
@@ -72,6 +71,8 @@ static uint32_t records(struct source_state *s, struct source_job *job, struct b
         job->least = job->have;
         s->skipping = s->skipping || rest >= s->conf->max_record + 2;
         if (rest && (s->ended || s->skipping)) {
+            if (s->torn)
+                source_mark(out, count, SOURCE_TORN);
             out->spans[count++] = (struct belt_span){ job->at, rest };
             job->at = job->have;
         }
@@ -81,8 +82,22 @@ static uint32_t records(struct source_state *s, struct source_job *job, struct b
     return count;
 }
 
+/* A stream that is one chunk goes on in another slab. */
+static bool next_slab(struct source_state *s, struct source_job *job)
+{
+    if (!s->free_used)
+        return false;
+    job->slab = s->free[--s->free_used];
+    job->bare = false;
+    job->offset += s->conf->chunk;
+    source_stream_begin(s, job);
+    return true;
+}
+
 int source_stream_fill(struct source_state *s, struct source_job *job, struct belt_fill *out)
 {
+    if (job->bare && !next_slab(s, job))
+        return BELT_FILL_IDLE;
     out->base = source_slab(s, job->slab);
     out->slab = job->slab;
     out->chunk = job->number;
@@ -99,7 +114,10 @@ int source_stream_fill(struct source_state *s, struct source_job *job, struct be
     if (count < out->most && (s->ended || job->have == job->stop)) {
         s->carry = source_slab(s, job->slab) + job->at;
         s->carry_size = job->have - job->at;
-        source_job_end(s, out);
+        out->last_of_slab = true;
+        job->bare = job->lone && !s->ended;
+        if (!job->bare)
+            source_job_end(s, out);
     }
     return (int)count;
 }

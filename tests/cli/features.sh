@@ -241,6 +241,16 @@ test_aggregate() {
         'batcher.sink={ file: { path: out.txt, format: { csv: { header: false } } } }'
 }
 
+# ---- files ---
+
+test_packed_files() {
+    rows 1000
+    plain
+    gzip -c in.txt >in.gz
+    both 0 all_in_order source.file.paths=in.gz source.file.compression=gz \
+        source.file.max_window=8MiB
+}
+
 # ---- failures --------------------------------------------------------------------------
 
 test_failed_messages_are_tried_again_and_kept() {
