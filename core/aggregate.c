@@ -185,14 +185,29 @@ static bool stays_narrow(struct belt_agg *agg, int cell, const int64_t *values)
     return *bound <= INT64_MAX;
 }
 
+static void fold_floats(struct belt_agg *agg, int c, const double *values)
+{
+    const struct belt_agg_field *field = &agg->spec->cells[c];
+    size_t offset = belt_agg_offset(c), more = belt_agg_offset(field->more);
+    if (field->squares)
+        agg->hot.add_apart(&agg->block, offset, more, values);
+    else
+        agg->hot.add_floats(&agg->block, offset, more, values);
+}
+
 static void fold_values(struct belt_agg *agg, const struct source *from)
 {
     for (int c = 0; c < agg->spec->cells_used; c++) {
-        const int64_t *values = values_of(&agg->block, from, &agg->spec->cells[c]);
-        size_t offset = sizeof(struct belt_agg_group) + (size_t)c * sizeof(struct belt_agg_cell);
-        if (agg->spec->cells[c].type == BELT_FLOAT)
-            agg->hot.add_floats(&agg->block, offset, (const double *)(const void *)values);
-        else if (stays_narrow(agg, c, values))
+        const struct belt_agg_field *field = &agg->spec->cells[c];
+        const int64_t *values = values_of(&agg->block, from, field);
+        size_t offset = belt_agg_offset(c);
+        if (field->type == BELT_FLOAT) {
+            fold_floats(agg, c, (const double *)(const void *)values);
+            continue;
+        }
+        if (field->squares)
+            agg->hot.add_squares(&agg->block, belt_agg_offset(field->more), values);
+        if (stays_narrow(agg, c, values))
             agg->hot.add(&agg->block, offset, values);
         else
             add_exactly(agg, c, values);

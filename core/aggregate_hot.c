@@ -189,17 +189,52 @@ static void add(struct belt_agg_block *block, size_t offset, const int64_t *valu
 }
 
 /* NaN is no end as long as there is a number: it replaces only another NaN. */
-static void add_floats(struct belt_agg_block *block, size_t offset, const double *values)
+static inline void add_float(struct belt_agg_cell *cell, struct belt_agg_more *more, double value)
+{
+    if (value < cell->f.min || cell->f.min != cell->f.min)
+        cell->f.min = value;
+    if (value > cell->f.max || cell->f.max != cell->f.max)
+        cell->f.max = value;
+    double sum = cell->f.sum + value; /* Neumaier: what the addition loses is kept */
+    more->f.lost += __builtin_fabs(value) > __builtin_fabs(cell->f.sum)
+                        ? (value - sum) + cell->f.sum
+                        : (cell->f.sum - sum) + value;
+    cell->f.sum = sum;
+    cell->count++;
+}
+
+static void add_floats(struct belt_agg_block *block, size_t offset, size_t more,
+                       const double *values)
 {
     for (size_t k = 0, count = block->count; k < count; k++) {
-        struct belt_agg_cell *cell = (void *)((char *)block->groups[k] + offset);
-        double value = values[k];
-        if (value < cell->f.min || cell->f.min != cell->f.min)
-            cell->f.min = value;
-        if (value > cell->f.max || cell->f.max != cell->f.max)
-            cell->f.max = value;
-        cell->f.sum += value;
-        cell->count++;
+        char *group = (char *)block->groups[k];
+        add_float((void *)(group + offset), (void *)(group + more), values[k]);
+    }
+}
+
+static void add_apart(struct belt_agg_block *block, size_t offset, size_t more,
+                      const double *values)
+{
+    for (size_t k = 0, count = block->count; k < count; k++) {
+        char *group = (char *)block->groups[k];
+        struct belt_agg_cell *cell = (void *)(group + offset);
+        struct belt_agg_more *rest = (void *)(group + more);
+        add_float(cell, rest, values[k]);
+        double from = values[k] - rest->f.mean;
+        rest->f.mean += from / (double)cell->count;
+        rest->f.apart += from * (values[k] - rest->f.mean);
+    }
+}
+
+static void add_squares(struct belt_agg_block *block, size_t more, const int64_t *values)
+{
+    for (size_t k = 0, count = block->count; k < count; k++) {
+        struct belt_agg_more *rest = (void *)((char *)block->groups[k] + more);
+        unsigned __int128 square = (unsigned __int128)((__int128)values[k] * values[k]);
+        unsigned __int128 low = square + rest->square[0], high = (low >> 64) + rest->square[1];
+        rest->square[0] = (uint64_t)low;
+        rest->square[1] = (uint64_t)high;
+        rest->square[2] += (uint64_t)(high >> 64);
     }
 }
 
@@ -213,5 +248,6 @@ static uint64_t bound(const int64_t *values, uint32_t count)
 
 void BELT_HOT(belt_agg_hot)(struct belt_agg_hot *hot)
 {
-    *hot = (struct belt_agg_hot){ text_keys, hash, find, add, add_floats, bound };
+    *hot = (struct belt_agg_hot){ text_keys,  hash,      find,        add,
+                                  add_floats, add_apart, add_squares, bound };
 }

@@ -1,7 +1,8 @@
 /* Aggregate: groups as bytes, for the way from one lane's table to another's.
  *
- * A blob:  total size (4), key size (4), for each cell { min, max, low 64 bits
- * of the sum, what is above them, count } (40), key, zeros up to 8 bytes. */
+ * A blob:  total size (4), key size (4), for each value column { min, max, low 64
+ * bits of the sum, count, what is above those bits } (40), for each that has one
+ * its second cell (32), key, zeros up to 8 bytes. */
 #include <errno.h>
 #include <string.h>
 
@@ -16,10 +17,19 @@ struct packed_cell {
 
 _Static_assert(sizeof(struct packed_cell) == 40, "no padding goes over the edge");
 
+static size_t more_size(const struct belt_agg_spec *spec)
+{
+    return (size_t)(spec->cells_all - spec->cells_used) * sizeof(struct belt_agg_more);
+}
+
+static size_t cells_size(const struct belt_agg_spec *spec)
+{
+    return (size_t)spec->cells_used * sizeof(struct packed_cell) + more_size(spec);
+}
+
 static size_t blob_size(const struct belt_agg_spec *spec, uint32_t key_size)
 {
-    size_t size = HEAD + (size_t)spec->cells_used * sizeof(struct packed_cell) + key_size;
-    return (size + 7) / 8 * 8;
+    return (HEAD + cells_size(spec) + key_size + 7) / 8 * 8;
 }
 
 static void put_blob(const struct belt_agg *agg, const struct belt_agg_group *group,
@@ -34,7 +44,8 @@ static void put_blob(const struct belt_agg *agg, const struct belt_agg_group *gr
         struct packed_cell cell = { group->cells[c], high ? high[c] : 0 };
         memcpy(out, &cell, sizeof cell);
     }
-    memcpy(out, key, key_size);
+    memcpy(out, group->cells + agg->spec->cells_used, more_size(agg->spec));
+    memcpy(out + more_size(agg->spec), key, key_size);
 }
 
 size_t belt_agg_pack(struct belt_agg *agg, uint64_t *cursor, char *out, size_t room,
@@ -63,15 +74,6 @@ size_t belt_agg_pack(struct belt_agg *agg, uint64_t *cursor, char *out, size_t r
 
 /* ---- merging ---------------------------------------------------------------- */
 
-static void merge_floats(struct belt_agg_cell *to, const struct belt_agg_cell *from)
-{
-    if (from->f.min < to->f.min || to->f.min != to->f.min)
-        to->f.min = from->f.min;
-    if (from->f.max > to->f.max || to->f.max != to->f.max)
-        to->f.max = from->f.max;
-    to->f.sum += from->f.sum;
-}
-
 /* Folds to come rely on the bound. */
 static void raise_bound(uint64_t *bound, const struct packed_cell *from)
 {
@@ -93,20 +95,29 @@ static void merge_numbers(struct belt_agg *agg, struct belt_agg_group *group, in
 
 static void merge_cells(struct belt_agg *agg, struct belt_agg_group *group, const char *cells)
 {
-    for (int c = 0; c < agg->spec->cells_used; c++, cells += sizeof(struct packed_cell)) {
+    const struct belt_agg_spec *spec = agg->spec;
+    const char *mores = cells + (size_t)spec->cells_used * sizeof(struct packed_cell);
+    for (int c = 0; c < spec->cells_used; c++, cells += sizeof(struct packed_cell)) {
+        const struct belt_agg_field *field = &spec->cells[c];
         struct packed_cell from;
+        struct belt_agg_more others, *more = belt_agg_more(group, field->more);
         memcpy(&from, cells, sizeof from);
-        if (agg->spec->cells[c].type == BELT_FLOAT)
-            merge_floats(&group->cells[c], &from.cell);
+        if (field->more)
+            memcpy(&others, mores + (field->more - spec->cells_used) * (int)sizeof others,
+                   sizeof others);
+        if (field->type == BELT_FLOAT)
+            belt_agg_merge_floats(&group->cells[c], more, &from.cell, &others);
         else
             merge_numbers(agg, group, c, &from);
+        if (field->type != BELT_FLOAT && field->more)
+            belt_agg_merge_squares(more->square, others.square);
         group->cells[c].count += from.cell.count;
     }
 }
 
 int belt_agg_merge(struct belt_agg *agg, const char *blobs, size_t size)
 {
-    size_t cells = (size_t)agg->spec->cells_used * sizeof(struct packed_cell);
+    size_t cells = cells_size(agg->spec);
     while (size) {
         uint32_t head[2];
         if (size < HEAD)

@@ -19,7 +19,7 @@ extern "C" {
 #endif
 
 #define BELT_AGG_KEY 65535u /* most bytes of a group's key, all its fields together */
-#define BELT_AGG_BLOB (8u + 40u * BELT_COLUMNS + BELT_AGG_KEY + 1u) /* most bytes of one blob */
+#define BELT_AGG_BLOB (8u + 72u * BELT_COLUMNS + BELT_AGG_KEY + 1u) /* most bytes of one blob */
 
 struct belt_agg_spec;
 struct belt_agg;
@@ -31,8 +31,13 @@ struct belt_agg;
  *   min max sum   type and digits of their input; float stays float
  *   mean          decimal: same digits, half rounded up (towards +infinity)
  *                 int, float: float
+ *   var stddev    float; of a sample (n - 1), NaN for one value
+ *   var_pop stddev_pop
+ *                 float; of all there is (n)
  *   count         int
- * A NaN makes sums and means NaN; as min and max it counts only when alone. */
+ * A NaN makes sums, means and the like NaN; as min and max it counts only when alone.
+ * Ints and decimals give the same bits however they were spread over tables; floats
+ * may differ in the last ones (their sums are compensated, their squares Welford's). */
 int belt_agg_spec_new(struct belt_agg_spec **out, const struct belt_node *node,
                       struct belt_setup *in_columns, struct belt_error *err);
 void belt_agg_spec_free(struct belt_agg_spec *spec);

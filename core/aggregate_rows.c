@@ -36,15 +36,21 @@ static double float_of(const struct belt_agg *agg, const struct belt_agg_group *
                        const struct belt_agg_output *output)
 {
     const struct belt_agg_cell *cell = &group->cells[output->cell];
-    if (agg->spec->cells[output->cell].type != BELT_FLOAT) /* a mean of ints */
+    const struct belt_agg_field *field = &agg->spec->cells[output->cell];
+    bool floats = field->type == BELT_FLOAT;
+    if (output->op >= BELT_AGG_VAR && output->op <= BELT_AGG_STDDEV_POP)
+        return belt_agg_spread(agg->spec, group, output->cell, output->op,
+                               floats ? 0 : exact_sum(agg, group, output->cell));
+    if (!floats) /* a mean of ints */
         return (double)((long double)exact_sum(agg, group, output->cell) /
                         (long double)cell->count);
     switch (output->op) {
     case BELT_AGG_MIN: return cell->f.min;
     case BELT_AGG_MAX: return cell->f.max;
-    case BELT_AGG_SUM: return cell->f.sum;
-    default: return cell->f.sum / (double)cell->count;
+    default: break;
     }
+    double sum = belt_agg_float_sum(cell, (const void *)&group->cells[field->more]);
+    return output->op == BELT_AGG_SUM ? sum : sum / (double)cell->count;
 }
 
 /* Texts and, for an output of group_by, the 8 bytes of a number. */

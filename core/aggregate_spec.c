@@ -18,9 +18,12 @@ struct reader {
     struct belt_error *err;
 };
 
-static const char *const op_names[] = { "min", "max", "mean", "sum", "count" };
-static const enum belt_agg_op ops[] = { BELT_AGG_MIN, BELT_AGG_MAX, BELT_AGG_MEAN, BELT_AGG_SUM,
-                                        BELT_AGG_COUNT };
+#define FUNCTIONS "min, max, mean, sum, var, stddev, var_pop, stddev_pop, count"
+static const char *const op_names[] = { "min",    "max",     "mean",       "sum",  "var",
+                                        "stddev", "var_pop", "stddev_pop", "count" };
+static const enum belt_agg_op ops[] = { BELT_AGG_MIN,     BELT_AGG_MAX,        BELT_AGG_MEAN,
+                                        BELT_AGG_SUM,     BELT_AGG_VAR,        BELT_AGG_STDDEV,
+                                        BELT_AGG_VAR_POP, BELT_AGG_STDDEV_POP, BELT_AGG_COUNT };
 #define OPS (sizeof ops / sizeof *ops)
 
 /* A setting that may be one text or a list of them: its parts. */
@@ -74,7 +77,8 @@ static int read_group_by(struct reader *in, const struct belt_node *node)
         const struct belt_column_info *info = belt_setup_info(in->setup, column);
         struct belt_agg_output output = { BELT_AGG_KEY_FIELD, spec->keys_used };
         rc = add_output(in, at, *info, output);
-        spec->keys[spec->keys_used++] = (struct belt_agg_field){ column, info->type };
+        spec->keys[spec->keys_used++] =
+            (struct belt_agg_field){ .column = column, .type = info->type };
     }
     return rc;
 }
@@ -87,8 +91,22 @@ static int cell_of(struct belt_agg_spec *spec, int column, enum belt_type type)
     for (int c = 0; c < spec->cells_used; c++)
         if (spec->cells[c].column == column)
             return c;
-    spec->cells[spec->cells_used] = (struct belt_agg_field){ column, type };
+    spec->cells[spec->cells_used] = (struct belt_agg_field){ .column = column, .type = type };
     return spec->cells_used++;
+}
+
+static bool is_spread(enum belt_agg_op op)
+{
+    return op >= BELT_AGG_VAR && op <= BELT_AGG_STDDEV_POP;
+}
+
+/* Second cells lie behind the first ones, whose number is known now. */
+static void place_more(struct belt_agg_spec *spec)
+{
+    spec->cells_all = spec->cells_used;
+    for (int c = 0; c < spec->cells_used; c++)
+        if (spec->cells[c].squares || spec->cells[c].type == BELT_FLOAT)
+            spec->cells[c].more = spec->cells_all++;
 }
 
 static const char *skip_blanks(const char *text)
@@ -128,8 +146,7 @@ static int read_op(struct reader *in, const struct belt_node *at, const char *wo
     if (near)
         return belt_node_error(in->err, at, "aggregate: no function '%s'; did you mean '%s'?", word,
                                near);
-    return belt_node_error(
-        in->err, at, "aggregate: no function '%s'; there are min, max, mean, sum, count", word);
+    return belt_node_error(in->err, at, "aggregate: no function '%s'; there are " FUNCTIONS, word);
 }
 
 static int read_expression(struct reader *in, const struct belt_node *node, const char *name)
@@ -140,8 +157,8 @@ static int read_expression(struct reader *in, const struct belt_node *node, cons
     if (!take_word(&text, word) || !take_mark(&text, '(') || !take_word(&text, field) ||
         !take_mark(&text, ')') || *text)
         return belt_node_error(in->err, node,
-                               "aggregate: column '%s' is written as FUNCTION(FIELD): min, max, "
-                               "mean or sum of a field, or count()",
+                               "aggregate: column '%s' is written as FUNCTION(FIELD), such as "
+                               "mean(value), or count()",
                                name);
     enum belt_agg_op op = BELT_AGG_COUNT;
     int rc = read_op(in, node, word, &op);
@@ -162,9 +179,13 @@ static int read_expression(struct reader *in, const struct belt_node *node, cons
     if (from->type == BELT_TEXT)
         return belt_node_error(in->err, node, "aggregate: %s(%s): '%s' is text; numbers have a %s",
                                word, field, field, word);
-    info.type = op == BELT_AGG_MEAN && from->type == BELT_INT ? BELT_FLOAT : from->type;
-    info.digits = from->digits;
+    bool floats = is_spread(op) || (op == BELT_AGG_MEAN && from->type == BELT_INT);
+    info.type = floats ? BELT_FLOAT : from->type;
+    info.digits = is_spread(op) ? 0 : from->digits;
     struct belt_agg_output output = { op, cell_of(in->spec, column, from->type) };
+    struct belt_agg_field *cell = &in->spec->cells[output.cell];
+    cell->squares |= is_spread(op);
+    cell->digits = from->digits;
     return add_output(in, node, info, output);
 }
 
@@ -178,7 +199,9 @@ static int read_columns(struct reader *in, const struct belt_node *node)
         rc = read_expression(in, belt_node_at(node, i), belt_node_key(node, i));
     /* Every group has a cell, whose count says how many messages it has. */
     if (!in->spec->cells_used)
-        in->spec->cells[in->spec->cells_used++] = (struct belt_agg_field){ -1, BELT_INT };
+        in->spec->cells[in->spec->cells_used++] =
+            (struct belt_agg_field){ .column = -1, .type = BELT_INT };
+    place_more(in->spec);
     return rc;
 }
 
@@ -276,8 +299,7 @@ const struct belt_setting belt_aggregate_settings[] = {
     { "group_by", BELT_SET_LIST, 0, "", "fields whose values make a group; without: one group",
       NULL, 0, 0 },
     { "columns", BELT_SET_TREE, 0, "",
-      "what comes out of each: { low: min(value), all: count() }; min, max, mean, sum, count", NULL,
-      0, 0 },
+      "what comes out of each: { low: min(value), all: count() }; " FUNCTIONS, NULL, 0, 0 },
     { "emit", BELT_SET_TREE, 0, "at_end", "when: at_end, or { every: 10s }", NULL, 0, 0 },
     { "sort_by", BELT_SET_LIST, 0, "", "columns that rows are sorted by; without: as they lie",
       NULL, 0, 0 },

@@ -24,7 +24,7 @@ static uint64_t most_slots(const struct belt_agg_spec *spec)
 
 static size_t stride_of(const struct belt_agg_spec *spec)
 {
-    return sizeof(union belt_agg_line) + (size_t)spec->cells_used * sizeof(struct belt_agg_cell);
+    return sizeof(union belt_agg_line) + (size_t)spec->cells_all * sizeof(struct belt_agg_cell);
 }
 
 static size_t keys_room(const struct belt_agg_spec *spec)

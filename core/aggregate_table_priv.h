@@ -24,6 +24,10 @@ enum belt_agg_op {
     BELT_AGG_MAX,
     BELT_AGG_MEAN,
     BELT_AGG_SUM,
+    BELT_AGG_VAR, /* of a sample; the other two of all there is */
+    BELT_AGG_STDDEV,
+    BELT_AGG_VAR_POP,
+    BELT_AGG_STDDEV_POP,
     BELT_AGG_COUNT
 };
 
@@ -35,6 +39,9 @@ struct belt_agg_output {
 struct belt_agg_field {
     int column; /* of the messages; -1: none, every value is 0 (nothing but count() asked for) */
     enum belt_type type;
+    unsigned digits; /* after the point */
+    int more;        /* which of the group's cells has the rest: struct belt_agg_more; 0: none */
+    bool squares;    /* how far its values lie apart is wanted */
 };
 
 struct belt_agg_spec {
@@ -43,6 +50,7 @@ struct belt_agg_spec {
     struct belt_column_info infos[BELT_COLUMNS]; /* of the outputs; names are the tree's */
     int sort[2 * BELT_COLUMNS];                  /* outputs, the most important first */
     int keys_used, cells_used, outputs_used, sort_used;
+    int cells_all; /* of a group: one for each of `cells`, then their `more` */
     uint64_t every, max_keys;
 };
 
@@ -60,6 +68,18 @@ struct belt_agg_cell {
     uint64_t count;
 };
 
+/* The second cell of a column: of floats always, else for squares; all zeros at first. */
+struct belt_agg_more {
+    union {
+        uint64_t square[3]; /* of integers, exact: |value| < 2^63, and at most 2^64 of them */
+        struct {
+            double lost;        /* what the sum should be more by */
+            double mean, apart; /* Welford: apart is the sum of (value - mean)^2 */
+        } f;
+    };
+    uint64_t unused;
+};
+
 union belt_agg_line {
     uint64_t word[4];
     char bytes[32];
@@ -67,9 +87,11 @@ union belt_agg_line {
 
 struct belt_agg_group {
     union belt_agg_line key;
-    struct belt_agg_cell cells[]; /* [cells_used] */
+    struct belt_agg_cell cells[]; /* [cells_all] */
 };
 
+_Static_assert(sizeof(struct belt_agg_more) == sizeof(struct belt_agg_cell),
+               "one follows the other in a group");
 _Static_assert(sizeof(struct belt_agg_cell) == 32 && sizeof(union belt_agg_line) == 32,
                "a group with one value is one cache line");
 
@@ -113,7 +135,13 @@ struct belt_agg_hot {
     uint64_t (*find)(struct belt_agg *agg);
     /* Folds values into the groups' cells at `offset`; sums may not overflow. */
     void (*add)(struct belt_agg_block *block, size_t offset, const int64_t *values);
-    void (*add_floats)(struct belt_agg_block *block, size_t offset, const double *values);
+    void (*add_floats)(struct belt_agg_block *block, size_t offset, size_t more,
+                       const double *values);
+    /* The same, and what spread needs. */
+    void (*add_apart)(struct belt_agg_block *block, size_t offset, size_t more,
+                      const double *values);
+    /* Beside `add`, into the cells at `more`. */
+    void (*add_squares)(struct belt_agg_block *block, size_t more, const int64_t *values);
     /* Some number that no |value| exceeds, at most twice the greatest. */
     uint64_t (*bound)(const int64_t *values, uint32_t count);
 };
@@ -164,6 +192,17 @@ static inline int64_t *belt_agg_high(const struct belt_agg *agg, const struct be
 static inline bool belt_agg_is_free(const struct belt_agg_group *group)
 {
     return !group->key.word[3];
+}
+
+static inline struct belt_agg_more *belt_agg_more(struct belt_agg_group *group, int cell)
+{
+    return (struct belt_agg_more *)(void *)&group->cells[cell];
+}
+
+/* Where a cell begins in a group. */
+static inline size_t belt_agg_offset(int cell)
+{
+    return sizeof(struct belt_agg_group) + (size_t)cell * sizeof(struct belt_agg_cell);
 }
 
 static inline uint64_t belt_agg_mix(uint64_t a, uint64_t b)
@@ -218,6 +257,17 @@ struct belt_agg_group *belt_agg_group_of_line(struct belt_agg *agg, const union 
                                               uint64_t hash);
 /* The first group at or behind a slot; NULL: none. */
 struct belt_agg_group *belt_agg_next(const struct belt_agg *agg, uint64_t slot);
+
+/* ---- aggregate_spread.c: variance ------------------------------------------- */
+
+void belt_agg_merge_squares(uint64_t to[3], const uint64_t from[3]);
+/* Of two floats cells and what follows them; before their counts are added. */
+void belt_agg_merge_floats(struct belt_agg_cell *to, struct belt_agg_more *more,
+                           const struct belt_agg_cell *from, const struct belt_agg_more *others);
+double belt_agg_float_sum(const struct belt_agg_cell *cell, const struct belt_agg_more *more);
+/* BELT_AGG_VAR to STDDEV_POP, in the unit of the column (or its square). NaN: of too few. */
+double belt_agg_spread(const struct belt_agg_spec *spec, const struct belt_agg_group *group,
+                       int cell, enum belt_agg_op op, __int128 sum);
 
 /* Adds to an integer cell's exact sum. */
 void belt_agg_add_sum(struct belt_agg *agg, struct belt_agg_group *group, int cell, uint64_t low,

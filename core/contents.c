@@ -1,4 +1,6 @@
 /* What a run's batchers hold: open batches, and the tables of aggregates. */
+#include <string.h>
+#include <sys/auxv.h>
 #include <sys/random.h>
 
 #include "core/aggregate_priv.h"
@@ -39,9 +41,10 @@ static int make_tables(struct belt_engine_run *run, int o, struct belt_error *er
 {
     const struct belt_agg_spec *spec = run->spec->batchers[o].aggregate;
     uint64_t seed = 0;
-    /* Without entropy a fixed seed still works; only made-up collisions could hurt. */
+    /* So that nobody can choose keys that meet. Early at boot there may be no entropy yet,
+     * but the kernel has given this process 16 random bytes. */
     if (getrandom(&seed, sizeof seed, GRND_NONBLOCK) < 0)
-        seed = UINT64_C(0x2545f4914f6cdd1d);
+        memcpy(&seed, (const void *)getauxval(AT_RANDOM), sizeof seed);
     int rc = belt_agg_new(&run->batchers[o][0].total, spec, seed, err);
     for (uint32_t c = 0; rc == 0 && c < run->chains_used; c++)
         if (!run->chains[c].processor->children)

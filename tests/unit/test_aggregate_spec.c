@@ -37,15 +37,15 @@ Test(aggregate_spec, columns_are_group_by_then_columns_with_the_types_of_their_i
     static const struct belt_column_info want[] = {
         { "name", BELT_TEXT, 0 }, { "number", BELT_INT, 0 }, { "low", BELT_DECIMAL, 1 },
         { "m", BELT_DECIMAL, 1 }, { "mi", BELT_FLOAT, 0 },   { "s", BELT_FLOAT, 0 },
-        { "n", BELT_INT, 0 },
+        { "n", BELT_INT, 0 },     { "d", BELT_FLOAT, 0 },
     };
-    cr_assert_eq(
-        read_spec("{ group_by: [name, number], columns: { low: min(value), "
-                  "m: mean( value ), mi: ' mean (number) ', s: sum(ratio), n: count() } }"),
-        0, "%s", err.text);
+    cr_assert_eq(read_spec("{ group_by: [name, number], columns: { low: min(value), "
+                           "m: mean( value ), mi: ' mean (number) ', s: sum(ratio), n: count(), "
+                           "d: stddev(value) } }"),
+                 0, "%s", err.text);
     const struct belt_column_info *infos;
-    cr_assert_eq(belt_agg_outputs(spec, &infos), 7);
-    for (int i = 0; i < 7; i++) {
+    cr_assert_eq(belt_agg_outputs(spec, &infos), 8);
+    for (int i = 0; i < 8; i++) {
         cr_assert_str_eq(infos[i].name, want[i].name);
         cr_assert_eq(infos[i].type, want[i].type, "%s", want[i].name);
         cr_assert_eq(infos[i].digits, want[i].digits, "%s", want[i].name);
@@ -67,9 +67,11 @@ Test(aggregate_spec, refuses_what_it_cannot_mean_and_says_where)
         { "{ group_by: [name, name] }", "1:20: there is a field 'name' already" },
         { "{ group_by: { a: b } }", "group_by is a name or a list of names" },
         { "{ columns: { x: maxi(value) } }", "1:17: aggregate: no function 'maxi'; did you mean" },
-        { "{ columns: { x: variance(value) } }", "there are min, max, mean, sum, count" },
+        { "{ columns: { x: variance(value) } }", "there are min, max, mean, sum, var, stddev" },
         { "{ columns: { x: max(valu) } }", "no field 'valu' here; did you mean 'value'?" },
         { "{ columns: { x: max(name) } }", "'name' is text" },
+        { "{ columns: { x: stdev(value) } }", "did you mean 'stddev'?" },
+        { "{ columns: { x: var(name) } }", "'name' is text; numbers have a var" },
         { "{ columns: { x: max() } }", "max() needs a field" },
         { "{ columns: { x: count(name) } }", "count() takes no field" },
         { "{ columns: { x: max value } }", "written as FUNCTION(FIELD)" },
