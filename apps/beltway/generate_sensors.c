@@ -46,14 +46,14 @@ static uint32_t city_size(uint64_t *random)
 }
 
 /* 4 + 2500 (u - 0.372)^7 of an even u below 1, as in the billion row challenge's file of
- * 10,000 names: but of 4 bytes at least: 11 in the mean, one name in ten has more than 31, 100 at most. */
+ * 10,000 names, but 4 bytes at least: 11 in the mean, more than 31 for one name in ten,
+ * 100 at most. */
 static uint32_t heavy_size(uint64_t *random)
 {
     __int128 u = (__int128)belt_generate_below(random, 1001) - 372, power = u * u * u;
     __int128 thousand = 1000, unit = thousand * thousand * thousand;
-    __int128 size =
-        (4 * unit * unit * thousand + 2500 * power * power * u) / unit / unit / thousand;
-    return size < 4 ? 4 : (uint32_t)size;
+    __int128 more = 2500 * power * power * u / unit / unit / thousand;
+    return more < 0 ? 4 : 4 + (uint32_t)more;
 }
 
 static const char *letter(uint64_t *random, uint32_t place, bool symbols_too)
