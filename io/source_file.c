@@ -17,8 +17,11 @@
 static const struct belt_setting settings[] = {
     { "paths", BELT_SET_LIST, offsetof(struct source_conf, paths), NULL,
       "files to read: paths and globs, or - for standard input", NULL, 0, 0 },
-    { "records", BELT_SET_CHOICE, offsetof(struct source_conf, records), "lines",
-      "how the bytes are cut into records", "lines", 0, 0 },
+    { "records", BELT_SET_TREE, offsetof(struct source_conf, records), "lines",
+      "lines; csv or { csv: { delimiter: \",\", quote: '\"' } }; { fixed: SIZE };\n"
+      "                 { length: u32be } or { length: { prefix: u32be, counts_itself: false } }:\n"
+      "                 u8, u16, u32, u64 with le or be, or varint",
+      NULL, 0, 0 },
     { "max_record", BELT_SET_SIZE, offsetof(struct source_conf, max_record), "64KiB",
       "a longer record fails; its first bytes, this many, are its payload", NULL, 16, 16 << 20 },
     { "chunk", BELT_SET_SIZE, offsetof(struct source_conf, chunk), "256KiB",
@@ -103,20 +106,23 @@ static int look_for_stream(struct source_conf *conf, const char *path, struct be
 static int prepare(void *part_conf, struct belt_setup *setup, struct belt_error *err)
 {
     struct source_conf *conf = part_conf;
-    char size[BELT_UNIT_ROOM];
     if (conf->paths.count == 0)
         return belt_node_error(err, belt_setup_node(setup), "paths: name at least one file");
-    snprintf(conf->too_long, sizeof conf->too_long, "record longer than max_record (%s)",
-             belt_format_size(conf->max_record, size));
+    int rc = belt_records_read(&conf->kinds, conf->records, conf->max_record, err);
+    if (rc < 0)
+        return rc;
+    conf->max_record = conf->kinds.limit;
     conf->chunk = round_up(conf->chunk);
-    int rc = each_path(conf, look_for_stream, err);
+    rc = each_path(conf, look_for_stream, err);
     conf->single |= conf->lone && conf->count == 1;
     conf->count = 0;
     if (conf->single)
         belt_setup_limit(setup, 1);
-    /* A lead of a page, the chunk, and the longest record with its line's end. */
-    belt_setup_arena(setup, (uint32_t)(SOURCE_PAGE + conf->chunk + round_up(conf->max_record + 2)),
-                     (uint32_t)conf->depth + 2);
+    /* A lead of a page, the chunk, and the longest record with what is around it. */
+    belt_setup_arena(
+        setup,
+        (uint32_t)(SOURCE_PAGE + conf->chunk + round_up(conf->max_record + BELT_RECORD_EDGE)),
+        (uint32_t)conf->depth + 2);
     return rc;
 }
 
@@ -212,6 +218,7 @@ static void close_all(void *part_conf)
             close(conf->inputs[i].fd);
         free(conf->inputs[i].path);
     }
+    source_waits_close(conf);
     free(conf->inputs);
     conf->inputs = NULL;
     conf->count = 0;
@@ -310,7 +317,9 @@ static int init(void *state, void *conf, const struct belt_instance *in, struct 
         s->free[s->free_used] = in->slabs - 1 - s->free_used;
         s->free_used++;
     }
-    int rc = belt_backend_open(&s->backend, in->backend, SOURCE_DEPTH, err);
+    int rc = s->conf->kinds.kind == BELT_LINES ? 0 : source_wait_open(s, err);
+    if (rc == 0)
+        rc = belt_backend_open(&s->backend, in->backend, SOURCE_DEPTH, err);
     if (rc < 0) {
         source_unpack_free(s->unpack);
         free(s->free);
@@ -354,6 +363,8 @@ static void stop(void *state)
 static int fd(void *state)
 {
     struct source_state *s = state;
+    if (s->waits_for_chunk)
+        return source_wait_fd(s);
     if (s->waits)
         return s->conf->inputs[s->jobs[s->head].input].fd;
     return s->backend->in_flight ? s->backend->ops->fd(s->backend) : -1;
@@ -399,8 +410,18 @@ static int where(void *part_conf, uint32_t file, uint64_t place, char *out, size
     uint32_t input = file & ~SOURCE_STREAM;
     if (input >= conf->count)
         return -EINVAL;
-    uint64_t line = file & SOURCE_STREAM ? place : line_of(conf, input, place);
-    return snprintf(out, room, "%s:%llu", conf->inputs[input].path, (unsigned long long)line);
+    enum belt_records_kind kind = conf->kinds.kind;
+    const char *unit = "";
+    if (file & SOURCE_STREAM)
+        unit = kind == BELT_LINES ? "" : "record ";
+    else if (kind == BELT_FIXED || kind == BELT_LENGTH)
+        unit = kind == BELT_FIXED ? "record " : "byte ";
+    if (!(file & SOURCE_STREAM))
+        place = kind == BELT_FIXED    ? place / conf->kinds.size + 1
+                : kind == BELT_LENGTH ? place
+                                      : line_of(conf, input, place);
+    return snprintf(out, room, "%s:%s%llu", conf->inputs[input].path, unit,
+                    (unsigned long long)place);
 }
 
 static const char *name(void *part_conf, uint32_t file)

@@ -9,6 +9,7 @@
 
 #include "core/part.h"
 #include "io/backend_priv.h"
+#include "io/records_priv.h"
 #include "io/scan_priv.h"
 #include "io/source_unpack_priv.h"
 
@@ -23,16 +24,20 @@ struct source_input {
     enum source_pack pack;
     uint64_t size;  /* when opened; what is appended later is not read */
     uint64_t first; /* number of its first chunk */
+    /* Where records are no lines (source_file_records.c): so many of its chunks know where
+     * the records of the next one begin, and there they do. */
+    uint64_t handed, begins;
 };
 
 /* Settings first, then what open() finds. Read-only after open but for `next`. */
 struct source_conf {
     struct belt_texts paths;
-    int records;
+    const struct belt_node *records;
     uint64_t max_record, chunk;
     int64_t depth;
-    char too_long[80]; /* the reason of records over the limit */
-    bool single;       /* one instance takes all inputs in order: there is a stream */
+    bool single;               /* one instance takes all inputs in order: there is a stream */
+    struct belt_records kinds; /* what `records` says */
+    uint64_t waits;            /* of the instances, a list of struct source_wait */
     struct source_input *inputs;
     uint32_t count;
     uint64_t chunks, bytes;
@@ -55,7 +60,7 @@ enum job_state { JOB_READING, JOB_READ, JOB_STREAM };
 struct source_job {
     enum job_state state;
     bool begun; /* the start of its first record is known */
-    bool cut;   /* the file ended early, or could not be read */
+    bool torn;  /* the file ended early, or could not be read */
     bool lone;  /* a stream that is one chunk, however many slabs it takes */
     bool bare;  /* its next slab is still to be had */
     uint32_t slab, input;
@@ -65,6 +70,10 @@ struct source_job {
     uint32_t have, want; /* bytes lie before `have`; a read was asked for up to `want` */
     uint32_t at, stop;   /* the next record; records that begin at `stop` are not ours */
     uint32_t least;      /* no complete record ends before: searched already */
+    /* Of records that are no lines: */
+    struct belt_cut cut, ahead; /* what was delivered; what was looked at for the next chunk */
+    bool handed;                /* the next chunk was told where its records begin */
+    bool unfinished;            /* of a stream: there is more in the slab than went out */
 };
 
 struct source_state {
@@ -72,6 +81,9 @@ struct source_state {
     struct belt_backend *backend;
     const char *means; /* its name, for as long as the state lives */
     belt_scan_fn *scan;
+    struct source_wait *wait; /* what others wake us by */
+    bool waits_for_chunk;     /* for the hand-over to the first of our chunks */
+    struct belt_cut cut;      /* of the stream under way */
     char *arena;
     uint32_t slab_size;
     uint32_t *free; /* stack of slabs nobody uses */
@@ -118,8 +130,22 @@ uint32_t source_text_at(const struct source_state *s, uint32_t slab);
 void source_mark(struct belt_fill *out, uint32_t i, const char *reason);
 /* Cuts spans over the limit and marks them as failed. */
 void source_limit(const struct source_state *s, struct belt_fill *out, uint32_t count);
+/* Asks for more of the file, so that more of the record at `at` can be seen. */
+void source_extend(struct source_state *s, struct source_job *job, uint32_t at);
 /* Ends the head job: its slab and its chunk are complete with this frame. */
 void source_job_end(struct source_state *s, struct belt_fill *out);
+
+/* source_file_records.c: what is no lines. A chunk's records into `out`: none where more has to
+ * be read or waited for; */
+uint32_t source_cut_chunk(struct source_state *s, struct source_job *job, struct belt_fill *out);
+/* a stream's, those that are there; */
+uint32_t source_cut_stream(struct source_state *s, struct source_job *job, struct belt_fill *out);
+/* and the hand-overs of the chunks that have been read, for other instances wait for them. */
+void source_hand_over(struct source_state *s);
+int source_wait_open(struct source_state *s, struct belt_error *err);
+void source_wait_over(struct source_state *s);
+int source_wait_fd(const struct source_state *s);
+void source_waits_close(struct source_conf *conf);
 
 /* source_file_stream.c */
 static inline bool source_is_stream(const struct source_input *input)

@@ -39,7 +39,7 @@ static void fail_rest(struct source_state *s, struct source_job *job, int code)
 {
     const struct source_input *input = &s->conf->inputs[job->input];
     unsigned long long from = file_at(job, job->have);
-    job->cut = true;
+    job->torn = true;
     job->state = JOB_READ;
     if (s->failed.code)
         return;
@@ -134,7 +134,7 @@ void source_limit(const struct source_state *s, struct belt_fill *out, uint32_t 
     for (uint32_t i = 0; i < count; i++)
         if (out->spans[i].size > limit) {
             out->spans[i].size = limit;
-            source_mark(out, i, s->conf->too_long);
+            source_mark(out, i, s->conf->kinds.too_long);
         }
 }
 
@@ -169,7 +169,7 @@ static uint32_t last_record(struct source_state *s, struct source_job *job, stru
     bool whole = file_at(job, job->have) == size_of(s, job);
     uint32_t end = newline ? (uint32_t)(newline - slab) : job->have;
     job->least = job->have;
-    if (!newline && !whole && !job->cut && job->have - job->at < s->conf->max_record + 2)
+    if (!newline && !whole && !job->torn && job->have - job->at < s->conf->max_record + 2)
         return 0;
     *span = (struct belt_span){ job->at, end - job->at };
     if (newline && span->size && newline[-1] == '\r')
@@ -178,10 +178,10 @@ static uint32_t last_record(struct source_state *s, struct source_job *job, stru
     return 1;
 }
 
-static void extend(struct source_state *s, struct source_job *job)
+void source_extend(struct source_state *s, struct source_job *job, uint32_t at)
 {
     uint64_t left = size_of(s, job) - file_at(job, job->have);
-    uint32_t limit = job->at + (uint32_t)s->conf->max_record + 2, got = job->have - job->at;
+    uint32_t limit = at + (uint32_t)s->conf->max_record + BELT_RECORD_EDGE, got = job->have - at;
     uint32_t want = least_of(job->have + (got > EXTEND ? got : EXTEND), limit);
     job->want = left < want - job->have ? job->have + (uint32_t)left : want;
     read_more(s, job);
@@ -195,12 +195,12 @@ static uint32_t take(struct source_state *s, struct source_job *job, struct belt
         find_first(job, slab);
     if (job->at < end)
         count = s->scan(slab, job->at, end, out->spans, out->most, &job->at);
-    if (job->at < job->stop && count < out->most && !(job->cut && count)) {
-        bool torn = job->cut && !memchr(slab + job->at, '\n', job->have - job->at);
+    if (job->at < job->stop && count < out->most && !(job->torn && count)) {
+        bool torn = job->torn && !memchr(slab + job->at, '\n', job->have - job->at);
         if (torn && job->at >= job->have)
             job->at = job->stop;
         else if (!last_record(s, job, &out->spans[count]))
-            extend(s, job);
+            source_extend(s, job, job->at);
         else if (count++, torn)
             source_mark(out, count - 1, SOURCE_TORN);
     }
@@ -215,7 +215,8 @@ static int fill_from(struct source_state *s, struct source_job *job, struct belt
     out->chunk = job->number;
     out->file = job->input;
     out->place = job->offset - job->text; /* may wrap: a span's `at` brings it back */
-    uint32_t count = take(s, job, out);
+    uint32_t count =
+        s->conf->kinds.kind == BELT_LINES ? take(s, job, out) : source_cut_chunk(s, job, out);
     if (job->at >= job->stop) {
         /* Relaxed: a figure for the progress line; only this thread writes it. */
         belt_store_relaxed(&s->consumed, s->consumed + job->stop - job->text);
@@ -251,6 +252,7 @@ int source_fill(void *state, struct belt_fill *out, struct belt_error *err)
 {
     struct source_state *s = state;
     s->waits = false;
+    source_wait_over(s);
     if (s->stopped)
         return BELT_FILL_END;
     for (;;) {
@@ -258,6 +260,8 @@ int source_fill(void *state, struct belt_fill *out, struct belt_error *err)
         start_jobs(s);
         if (!s->jobs_used)
             return nothing_left(s, err);
+        if (s->conf->kinds.kind != BELT_LINES)
+            source_hand_over(s);
         struct source_job *job = source_job_at(s, 0);
         if (job->state == JOB_STREAM)
             return source_stream_fill(s, job, out);
@@ -267,7 +271,7 @@ int source_fill(void *state, struct belt_fill *out, struct belt_error *err)
         if (count != BELT_FILL_IDLE)
             return count;
         collect(s); /* the last record's end was asked for */
-        if (job->state == JOB_READING)
+        if (job->state == JOB_READING || s->waits_for_chunk)
             return BELT_FILL_IDLE;
     }
 }

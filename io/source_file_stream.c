@@ -13,6 +13,7 @@ void source_stream_begin(struct source_state *s, struct source_job *job)
         const struct source_input *input = &s->conf->inputs[job->input];
         s->carry_size = 0;
         s->line = 1;
+        s->cut = (struct belt_cut){ .at = 0 };
         s->skipping = s->ended = s->torn = false;
         source_unpack_begin(s->unpack, input->pack, input->fd, input->stream);
     }
@@ -59,6 +60,8 @@ static uint32_t records(struct source_state *s, struct source_job *job, struct b
 {
     const char *slab = source_slab(s, job->slab);
     uint32_t count = 0;
+    if (s->conf->kinds.kind != BELT_LINES)
+        return source_cut_stream(s, job, out);
     if (s->skipping)
         skip(s, job);
     if (job->least < job->at)
@@ -111,7 +114,7 @@ int source_stream_fill(struct source_state *s, struct source_job *job, struct be
         }
         count = records(s, job, out);
     }
-    if (count < out->most && (s->ended || job->have == job->stop)) {
+    if (count < out->most && !job->unfinished && (s->ended || job->have == job->stop)) {
         s->carry = source_slab(s, job->slab) + job->at;
         s->carry_size = job->have - job->at;
         out->last_of_slab = true;
