@@ -8,10 +8,8 @@ struct keep_conf {
 };
 
 static const struct belt_setting keep_settings[] = {
-    { "condition", BELT_SET_TREE, offsetof(struct keep_conf, node), NULL,
-      "field: value, field: [values], field: { from, to, above, below, starts_with, ends_with, "
-      "contains }; any: [...], all: [...], not: {...}",
-      NULL, 0, 0 },
+    { "condition", BELT_SET_TREE, offsetof(struct keep_conf, node), NULL, BELT_CONDITION_HELP, NULL,
+      0, 0 },
     { 0 },
 };
 
@@ -28,13 +26,33 @@ static void keep_close(void *conf)
     keep->condition = NULL;
 }
 
+struct keep_state {
+    const struct keep_conf *keep;
+    struct belt_condition_run run;
+};
+
+static int keep_init(void *state, void *conf, const struct belt_instance *in,
+                     struct belt_error *err)
+{
+    struct keep_state *own = state;
+    const struct keep_conf *keep = own->keep = conf;
+    return belt_condition_begin(&own->run, keep->condition, in->stage, err);
+}
+
+static void keep_fini(void *state, void *conf)
+{
+    (void)conf;
+    belt_condition_end(&((struct keep_state *)state)->run);
+}
+
 static inline uint32_t choose(void *state, struct belt_view *view, bool keep_hits)
 {
-    const struct keep_conf *keep = ((struct belt_step_state *)state)->conf;
+    struct keep_state *own = state;
     BELT_EACH_WORD(view, w)
     {
         uint64_t rows = belt_live_word(view, w);
-        uint64_t hits = rows ? belt_condition_rows(keep->condition, view, w, rows) : 0;
+        uint64_t hits =
+            rows ? belt_condition_rows(own->keep->condition, &own->run, view, w, &rows) : 0;
         uint64_t gone = keep_hits ? rows & ~hits : hits;
         if (gone)
             belt_drop_mask(view, w, gone);
@@ -60,9 +78,10 @@ const struct belt_step belt_keep_step = {
         .help = "drops all messages but those for which a condition holds",
         .settings = keep_settings,
         .conf_size = sizeof(struct keep_conf),
-        .state_size = sizeof(struct belt_step_state),
+        .state_size = sizeof(struct keep_state),
         .prepare = keep_prepare,
-        .init = belt_step_init,
+        .init = keep_init,
+        .fini = keep_fini,
         .close = keep_close,
         .scalar = "condition",
     },
@@ -77,9 +96,10 @@ const struct belt_step belt_drop_step = {
         .help = "drops the messages for which a condition holds",
         .settings = keep_settings,
         .conf_size = sizeof(struct keep_conf),
-        .state_size = sizeof(struct belt_step_state),
+        .state_size = sizeof(struct keep_state),
         .prepare = keep_prepare,
-        .init = belt_step_init,
+        .init = keep_init,
+        .fini = keep_fini,
         .close = keep_close,
         .scalar = "condition",
     },

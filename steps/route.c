@@ -207,15 +207,39 @@ static void send(const struct route_conf *route, size_t way, struct belt_view *v
         fail_one(route, way, view, w * 64 + (uint32_t)__builtin_ctzll(rows));
 }
 
+struct route_state {
+    const struct route_conf *route;
+    struct belt_condition_run run;
+};
+
+static int route_init(void *state, void *conf, const struct belt_instance *in,
+                      struct belt_error *err)
+{
+    struct route_state *own = state;
+    const struct route_conf *route = own->route = conf;
+    int rc = 0;
+    for (size_t i = 0; rc == 0 && i < route->count; i++)
+        rc = belt_condition_begin(&own->run, route->ways[i].condition, in->stage, err);
+    return rc;
+}
+
+static void route_fini(void *state, void *conf)
+{
+    (void)conf;
+    belt_condition_end(&((struct route_state *)state)->run);
+}
+
 static uint32_t route_frame(void *state, struct belt_view *view)
 {
-    const struct route_conf *route = ((struct belt_step_state *)state)->conf;
+    struct route_state *own = state;
+    const struct route_conf *route = own->route;
     BELT_EACH_WORD(view, w)
     {
         uint64_t rows = belt_live_word(view, w);
         for (size_t i = 0; i < route->count && rows; i++) {
             const struct belt_condition *condition = route->ways[i].condition;
-            uint64_t hits = condition ? belt_condition_rows(condition, view, w, rows) : rows;
+            uint64_t hits =
+                condition ? belt_condition_rows(condition, &own->run, view, w, &rows) : rows;
             if (hits)
                 send(route, i, view, w, hits);
             rows &= ~hits;
@@ -232,9 +256,10 @@ const struct belt_step belt_route_step = {
         .help = "sends messages to batchers by a field's value or by conditions",
         .settings = route_settings,
         .conf_size = sizeof(struct route_conf),
-        .state_size = sizeof(struct belt_step_state),
+        .state_size = sizeof(struct route_state),
         .prepare = route_prepare,
-        .init = belt_step_init,
+        .init = route_init,
+        .fini = route_fini,
         .close = route_close,
     },
     .frame = route_frame,

@@ -8,6 +8,7 @@
 #include "steps/number_priv.h"
 #include "steps/split_priv.h"
 #include "steps/steps_priv.h"
+#include "steps/type_priv.h"
 
 static const struct belt_setting split_settings[] = {
     { "delimiter", BELT_SET_TEXT, offsetof(struct belt_split, delimiter), ",",
@@ -25,53 +26,6 @@ static const struct belt_setting split_settings[] = {
 };
 
 /* ---- set-up -------------------------------------------------------------------- */
-
-/* "decimal(2)" -> 2; anything else that begins so is refused with its range. */
-static int decimal_digits(const struct belt_node *node, const char *text, unsigned *digits,
-                          struct belt_error *err)
-{
-    char *end;
-    long value =
-        text[7] == '(' && text[8] >= '0' && text[8] <= '9' ? strtol(text + 8, &end, 10) : -1;
-    if (value < 0 || value > BELT_DIGITS_MAX || strcmp(end, ")") != 0)
-        return belt_node_error(err, node,
-                               "'%s': write decimal(DIGITS), 0 to %d digits after "
-                               "the point",
-                               text, BELT_DIGITS_MAX);
-    *digits = (unsigned)value;
-    return 0;
-}
-
-/* 1: the field is to be skipped. */
-static int read_type(struct belt_split_field *field, const struct belt_node *node,
-                     struct belt_error *err)
-{
-    static const char *const names[] = { "text", "int", "float", "skip", "decimal(1)" };
-    static const enum belt_type types[] = { BELT_TEXT, BELT_INT, BELT_FLOAT, BELT_TEXT };
-    const char *text = belt_node_text(node);
-    if (!text)
-        return belt_node_error(err, node,
-                               "field %s: a type is text, int, decimal(DIGITS), "
-                               "float or skip",
-                               field->name);
-    for (size_t i = 0; i < sizeof types / sizeof *types; i++)
-        if (strcmp(text, names[i]) == 0) {
-            field->type = types[i];
-            return strcmp(text, "skip") == 0;
-        }
-    if (strncmp(text, "decimal", 7) == 0) {
-        field->type = BELT_DECIMAL;
-        return decimal_digits(node, text, &field->digits, err);
-    }
-    const char *near = belt_nearest(text, names, sizeof names / sizeof *names);
-    if (near)
-        return belt_node_error(err, node, "field %s: no type '%s'; did you mean '%s'?", field->name,
-                               text, near);
-    return belt_node_error(err, node,
-                           "field %s: no type '%s'; there are: text, int, "
-                           "decimal(DIGITS), float, skip",
-                           field->name, text);
-}
 
 /* See struct belt_split_layout. A word holds a digit, the point, and 6 digits. */
 static void lay_out(struct belt_split_field *field)
@@ -99,11 +53,11 @@ static int add_field(struct belt_split *split, struct belt_setup *setup, size_t 
     const struct belt_node *node = belt_node_at(split->into, i);
     struct belt_split_field *field = &split->fields[i];
     field->name = belt_node_key(split->into, i);
-    int rc = read_type(field, node, err);
+    int rc = belt_type_read(node, field->name, true, &field->type, &field->digits, err);
     if (rc < 0)
         return rc;
     field->column = BELT_SPLIT_SKIP;
-    if (rc == 1 || strcmp(field->name, "_") == 0)
+    if (rc == BELT_TYPE_SKIP || strcmp(field->name, "_") == 0)
         return 0;
     lay_out(field);
     field->column = belt_setup_add(setup, node, field->name, field->type, field->digits, err);

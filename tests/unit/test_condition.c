@@ -88,6 +88,43 @@ Test(condition, looks_into_texts)
     cr_expect_str_eq(kept("{ payload: { contains: ',-' } }"), "-+-+-+");
 }
 
+Test(condition, looks_for_several_texts_at_once)
+{
+    cr_expect_str_eq(kept("{ level: { contains: [format, rn] } }"), "-+-++-");
+    cr_expect_str_eq(kept("{ level: { starts_with: [warn, inf] } }"), "-+-++-");
+    cr_expect_str_eq(kept("{ level: { ends_with: [or, ics] } }"), "+-+-+-");
+    cr_expect_str_eq(kept("{ level: { is: [warn, error] } }"), "+++---");
+    cr_expect_str_eq(kept("{ level: { contains: [nothing, ''] } }"), "++++++");
+}
+
+Test(condition, case_can_be_ignored)
+{
+    cr_expect_str_eq(kept("{ level: { is: ERROR, ignore_case: true } }"), "+-+---");
+    cr_expect_str_eq(kept("{ level: { is: ERRO, ignore_case: true } }"), "------");
+    cr_expect_str_eq(kept("{ level: { starts_with: Inf, ignore_case: true } }"), "---++-");
+    cr_expect_str_eq(kept("{ level: { ends_with: [R, CS], ignore_case: true } }"), "+-+-+-");
+    cr_expect_str_eq(kept("{ level: { contains: [FORM, 'W.R'], ignore_case: true } }"), "---++-");
+    cr_expect_str_eq(kept("{ payload: { contains: ',0.5', ignore_case: true } }"), "+-----");
+}
+
+Test(condition, empty_texts_are_told_from_others)
+{
+    cr_expect_str_eq(kept("{ level: { empty: true } }"), "-----+");
+    cr_expect_str_eq(kept("{ level: { empty: false } }"), "+++++-");
+}
+
+/* status int, price decimal(2), load float: of the same kind, digits do not matter. */
+Test(condition, compares_two_fields)
+{
+    cr_expect_str_eq(kept("{ price: { above: { field: status } } }"), "-----+");
+    cr_expect_str_eq(kept("{ status: { from: { field: price } } }"), "+++++-");
+    cr_expect_str_eq(kept("{ status: { is: { field: status } } }"), "++++++");
+    cr_expect_str_eq(kept("{ price: { below: { field: price } } }"), "------");
+    cr_expect_str_eq(kept("{ load: { to: { field: load } } }"), "++++++");
+    cr_expect_str_eq(kept("{ level: { above: { field: payload } } }"), "------");
+    cr_expect_str_eq(kept("{ level: { below: { field: payload } } }"), "++++++");
+}
+
 Test(condition, groups_nest)
 {
     cr_expect_str_eq(kept("{ any: [{ level: warn }, { status: 200 }] }"), "-+--+-");
@@ -148,17 +185,44 @@ Test(condition_conf, refuses_values_of_the_wrong_type)
 Test(condition_conf, refuses_fields_and_operators_it_does_not_know)
 {
     refuses("{ levle: error }", "3:18: no field 'levle' here; did you mean 'level'?");
-    refuses("{ status: { form: 5 } }", "3:27: no operator 'form'; did you mean 'from'?");
+    refuses("{ status: { form: 5 } }",
+            "3:21: unknown setting 'form' of a condition; did you mean 'from'?");
     refuses("{ level: { start_with: x } }",
-            "3:32: no operator 'start_with'; did you mean 'starts_with'?");
+            "3:20: unknown setting 'start_with' of a condition; did you mean 'starts_with'?");
     refuses("{ status: { equals: 5 } }",
-            "3:29: no operator 'equals'; there are: from, above, to, below, starts_with, "
-            "ends_with, contains");
+            "3:21: unknown setting 'equals' of a condition; known are ignore_case, utf, limit, "
+            "time, is, from, above, to, below, starts_with, ends_with, contains, matches, since, "
+            "until, last, empty");
 }
 
 Test(condition_conf, refuses_text_operators_for_numbers)
 {
     refuses("{ price: { contains: 5 } }", "3:30: contains is for texts; 'price' is decimal(2)");
+}
+
+Test(condition_conf, refuses_fields_that_cannot_be_compared)
+{
+    refuses("{ price: { above: { field: level } } }",
+            "3:36: price is decimal(2), level is text: not to be compared");
+    refuses("{ price: { above: { field: load } } }",
+            "3:36: price is decimal(2), load is float: not to be compared");
+    refuses("{ price: { above: { feld: load } } }",
+            "3:27: above takes a value, or { field: NAME }");
+    refuses("{ price: { above: { field: lod } } }",
+            "3:36: no field 'lod' here; did you mean 'load'?");
+}
+
+Test(condition_conf, refuses_options_that_no_test_takes)
+{
+    refuses("{ level: { contains: a, limit: 5 } }",
+            "3:40: 'limit' means nothing to the tests beside it");
+    refuses("{ level: { ignore_case: true } }",
+            "3:33: 'ignore_case' means nothing to the tests beside it");
+    refuses("{ level: { matches: a, limit: 0 } }",
+            "3:39: 'limit' of a condition must be 1 to 4294967295, not 0");
+    refuses("{ level: { matches: a, utf: maybe } }",
+            "3:37: 'utf' of a condition must be one of off, fail, keep, not 'maybe'");
+    refuses("{ level: { empty: perhaps } }", "3:27: empty is true or false");
 }
 
 Test(condition_conf, refuses_shapes_that_mean_nothing)

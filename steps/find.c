@@ -1,0 +1,96 @@
+#include "steps/find_priv.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "core/isa.h"
+
+/* The commonest bytes of logs, CSV and JSON, commonest first; any other is rarer. */
+static size_t rareness(char byte)
+{
+    static const char common[] = " e\"t0a1:io,n2sr3-l5d4./c6u8p7m9_h=gTf;vyb[]ZkP{}AE";
+    const char *at = byte ? strchr(common, byte) : NULL;
+    return at ? (size_t)(at - common) : sizeof common;
+}
+
+/* The two rarest of its first bytes, the same one if it has just one. */
+static void choose_bytes(struct belt_needles *needles)
+{
+    const struct belt_needle *needle = &needles->needle[0];
+    uint32_t reach = needle->size < BELT_FIND_REACH ? needle->size : BELT_FIND_REACH;
+    uint32_t best = 0, second = reach > 1 ? 1 : 0;
+    for (uint32_t i = 1; i < reach; i++)
+        if (rareness(needle->bytes[i]) > rareness(needle->bytes[best])) {
+            second = best;
+            best = i;
+        } else if (second == 0 || rareness(needle->bytes[i]) > rareness(needle->bytes[second])) {
+            second = i;
+        }
+    needles->at[0] = best;
+    needles->at[1] = second;
+    for (int i = 0; i < 2; i++)
+        needles->byte[i] = needle->bytes[needles->at[i]];
+}
+
+static int by_bytes(const void *left, const void *right)
+{
+    const struct belt_needle *a = left, *b = right;
+    int order = memcmp(a->bytes, b->bytes, a->size < b->size ? a->size : b->size);
+    return order ? order : (a->size > b->size) - (a->size < b->size);
+}
+
+/* Neighbours in the alphabet share a bucket, so that few buckets have a byte. */
+static void fill_buckets(struct belt_needles *needles)
+{
+    uint32_t shortest = BELT_FIND_BYTES;
+    qsort(needles->needle, needles->count, sizeof *needles->needle, by_bytes);
+    for (uint32_t i = 0; i < needles->count; i++)
+        if (needles->needle[i].size < shortest)
+            shortest = needles->needle[i].size;
+    needles->looked_at = shortest;
+    for (uint32_t b = 0; b < BELT_FIND_BUCKETS; b++) {
+        needles->first[b] = b * needles->count / BELT_FIND_BUCKETS;
+        needles->first[b + 1] = (b + 1) * needles->count / BELT_FIND_BUCKETS;
+        for (uint32_t i = needles->first[b]; i < needles->first[b + 1]; i++)
+            for (uint32_t k = 0; k < shortest; k++) {
+                unsigned char byte = (unsigned char)needles->needle[i].bytes[k];
+                needles->low[k][byte & 15] |= (uint8_t)(1 << b);
+                needles->high[k][byte >> 4] |= (uint8_t)(1 << b);
+            }
+    }
+}
+
+int belt_needles_new(struct belt_needles **out, const char *const *texts, size_t count,
+                     struct belt_error *err)
+{
+    struct belt_needles *needles = calloc(1, sizeof *needles);
+    if (needles)
+        needles->needle = calloc(count, sizeof *needles->needle);
+    if (!needles || !needles->needle) {
+        belt_needles_free(needles);
+        return belt_error_set(err, -ENOMEM, "condition: out of memory");
+    }
+    needles->count = (uint32_t)count;
+    for (size_t i = 0; i < count; i++) {
+        needles->needle[i] = (struct belt_needle){ texts[i], (uint32_t)strlen(texts[i]) };
+        needles->everywhere |= needles->needle[i].size == 0;
+    }
+    bool wide = belt_isa_v3();
+    if (count == 1) {
+        choose_bytes(needles);
+        needles->find = wide ? belt_find_one_v3 : belt_find_one_v2;
+    } else {
+        fill_buckets(needles);
+        needles->find = wide ? belt_find_many_v3 : belt_find_many_v2;
+    }
+    *out = needles;
+    return 0;
+}
+
+void belt_needles_free(struct belt_needles *needles)
+{
+    if (needles)
+        free(needles->needle);
+    free(needles);
+}

@@ -1,0 +1,55 @@
+/* Texts that are looked for in messages: one or many at once, over a frame's bytes at a
+ * time where they lie together. */
+#ifndef BELT_FIND_PRIV_H
+#define BELT_FIND_PRIV_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "core/part.h"
+
+enum {
+    BELT_FIND_BUCKETS = 8, /* groups of needles: a bit of a byte each */
+    BELT_FIND_BYTES = 3,   /* most first bytes of a needle that are looked at together */
+    BELT_FIND_REACH = 24   /* a single needle's two bytes are among so many first ones */
+};
+
+struct belt_needle {
+    const char *bytes;
+    uint32_t size;
+};
+
+struct belt_needles;
+typedef uint64_t belt_find_fn(const struct belt_needles *needles, const char *base,
+                              const struct belt_span *spans, uint64_t rows);
+
+struct belt_needles {
+    struct belt_needle *needle; /* [count], by bucket */
+    uint32_t count;
+    bool everywhere; /* one of them is empty */
+    belt_find_fn *find;
+    /* One needle: two of its bytes, as rare as it has. */
+    uint32_t at[2];
+    char byte[2];
+    /* Several: which buckets have a byte of this low and high half at the place. */
+    uint32_t looked_at; /* bytes of each needle, up to BELT_FIND_BYTES */
+    uint8_t low[BELT_FIND_BYTES][16], high[BELT_FIND_BYTES][16];
+    uint32_t first[BELT_FIND_BUCKETS + 1]; /* bucket b: needle[first[b]] to first[b + 1] */
+};
+
+/* The texts stay in use. */
+int belt_needles_new(struct belt_needles **out, const char *const *texts, size_t count,
+                     struct belt_error *err);
+void belt_needles_free(struct belt_needles *needles);
+
+/* Those of `rows`, a bit for each of spans[64], that have one of them. */
+static inline uint64_t belt_find_rows(const struct belt_needles *needles, const char *base,
+                                      const struct belt_span *spans, uint64_t rows)
+{
+    return needles->everywhere ? rows : needles->find(needles, base, spans, rows);
+}
+
+belt_find_fn belt_find_one_v2, belt_find_one_v3, belt_find_many_v2, belt_find_many_v3;
+
+#endif
