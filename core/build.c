@@ -162,8 +162,12 @@ static void carve_overflow(struct belt_engine_run *run, struct belt_chain_stage 
     uint32_t *sizes = belt_carve(run, BELT_FRAME * sizeof *sizes, 64);
     uint64_t hold = share_of(batcher->hold, run->leafs_used, out->capacity);
     char *memory = belt_carve(run, hold, 4096);
+    uint64_t blocks = batcher->spill_size ? BELT_SPILL_BLOCKS * BELT_SPILL_BLOCK : 0;
+    char *bytes = belt_carve(run, blocks, 4096);
     if (!over)
         return;
+    for (uint64_t b = 0; blocks && b < BELT_SPILL_BLOCKS; b++)
+        over->blocks[b].bytes = bytes + b * BELT_SPILL_BLOCK;
     over->staging = staging;
     over->capacity = out->capacity;
     over->keyed = batcher->key >= 0;

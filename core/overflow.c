@@ -124,37 +124,47 @@ void belt_pieces(struct belt_overflow *over, const struct belt_packed *packed,
 
 /* ---- in memory ---------------------------------------------------------------- */
 
-static bool hold(struct belt_overflow *over, const struct belt_row_frame *frame)
+void belt_pack_into(struct belt_overflow *over, const struct belt_packed *packed,
+                    const struct belt_row_frame *frame, char *to)
 {
-    struct belt_packed packed;
     struct iovec pieces[BELT_PIECES];
-    uint64_t at;
-    belt_pack(over, &packed, frame);
-    if (!belt_fifo_put(&over->held, packed.size, &at))
-        return false;
-    char *to = over->memory + at;
-    memcpy(to, &packed, sizeof packed);
-    to += sizeof packed;
-    belt_pieces(over, &packed, frame, pieces);
+    memcpy(to, packed, sizeof *packed);
+    to += sizeof *packed;
+    belt_pieces(over, packed, frame, pieces);
     for (int i = 0; i < BELT_PIECES; to += pieces[i++].iov_len)
         memcpy(to, pieces[i].iov_base, pieces[i].iov_len);
-    return true;
 }
 
-static void take_held(struct belt_overflow *over, struct belt_row_frame *frame)
+uint64_t belt_unpack_from(struct belt_overflow *over, struct belt_row_frame *frame,
+                          const char *from)
 {
     struct belt_packed packed;
     struct iovec pieces[BELT_PIECES];
-    uint64_t at = 0, cursor = over->held.head;
-    belt_fifo_at(&over->held, &cursor, &at);
-    const char *from = over->memory + at;
     memcpy(&packed, from, sizeof packed);
     from += sizeof packed;
     belt_pieces(over, &packed, frame, pieces);
     for (int i = 0; i < BELT_PIECES; from += pieces[i++].iov_len)
         memcpy(pieces[i].iov_base, from, pieces[i].iov_len);
     belt_unpack(over, frame, &packed);
-    belt_fifo_drop(&over->held, packed.size);
+    return packed.size;
+}
+
+static bool hold(struct belt_overflow *over, const struct belt_row_frame *frame)
+{
+    struct belt_packed packed;
+    uint64_t at;
+    belt_pack(over, &packed, frame);
+    if (!belt_fifo_put(&over->held, packed.size, &at))
+        return false;
+    belt_pack_into(over, &packed, frame, over->memory + at);
+    return true;
+}
+
+static void take_held(struct belt_overflow *over, struct belt_row_frame *frame)
+{
+    uint64_t at = 0, cursor = over->held.head;
+    belt_fifo_at(&over->held, &cursor, &at);
+    belt_fifo_drop(&over->held, belt_unpack_from(over, frame, over->memory + at));
 }
 
 /* ---- the three of them -------------------------------------------------------- */

@@ -3,7 +3,10 @@
  *
  *   rows ──> edge                      while it has room and nothing waits
  *   rows ──> staging ──> memory ──> edge           (hold)
- *               └──────> file ──────┘              (spill; behind what is in memory)
+ *               └──> blocks ──> file ┘             (spill; behind what is in memory)
+ *
+ * A thread of its own writes blocks to files: the lane copies, as for `hold`, and
+ * writes itself only when the disk is behind.
  *
  * Order: nothing goes to the edge, or to memory, while something older waits
  * behind it. Tickets travel with the rows: what waits here is unsettled. */
@@ -35,6 +38,22 @@ bool belt_fifo_at(const struct belt_fifo *fifo, uint64_t *cursor, uint64_t *at);
 /* The oldest record, of `size` bytes, is gone. */
 void belt_fifo_drop(struct belt_fifo *fifo, uint64_t size);
 
+#define BELT_SPILL_BLOCKS 16
+#define BELT_SPILL_BLOCK (256u << 10)
+
+/* Bytes [from, to) of a file that are, or were, to be written; bytes[0] is that at
+ * `begin`. */
+struct belt_spill_block {
+    struct belt_spill_block *next; /* to be written after this */
+    char *bytes;                   /* [BELT_SPILL_BLOCK] */
+    uint64_t begin, from, to;
+    int fd;
+    int state; /* spiller.c */
+};
+
+struct belt_spiller;
+struct belt_topology;
+
 struct belt_overflow {
     struct belt_row_frame *staging; /* what does not fit the edge is written here first */
     uint32_t capacity;              /* of its data, as of the edge's frames */
@@ -44,8 +63,10 @@ struct belt_overflow {
     char *memory;                   /* [held.size] */
     struct belt_fifo held, filed;   /* filed.size 0: no file */
     int fd;                         /* of the file, -1: none */
-    struct belt_stats *stats;       /* the chain's */
-    uint64_t waits_since;           /* since when something waits, as telemetry told; 0: nothing */
+    struct belt_spiller *spiller;   /* of the run */
+    struct belt_spill_block blocks[BELT_SPILL_BLOCKS], *open; /* open: being filled, or NULL */
+    struct belt_stats *stats;                                 /* the chain's */
+    uint64_t waits_since; /* since when something waits, as telemetry told; 0: nothing */
 };
 
 /* What a batcher's settings ask for (spec_overflow.c). */
@@ -86,6 +107,22 @@ int belt_spill_take(struct belt_overflow *over, struct belt_row_frame *frame,
                     struct belt_error *err);
 void belt_spill_each_run(const struct belt_overflow *over, belt_run_fn *fn, void *ctx);
 
+/* ---- spiller.c: blocks on their way to files ------------------------------------- */
+
+/* NULL: out of memory. Until it is started there is no thread: who puts writes, when no block
+ * is free. */
+struct belt_spiller *belt_spiller_new(const struct belt_topology *topology);
+int belt_spiller_start(struct belt_spiller *spiller, struct belt_error *err);
+/* Ends the thread. What is not written is not: its file has no name. */
+void belt_spiller_free(struct belt_spiller *spiller);
+/* Memory for `size` bytes, at most a block, that belong to [at, at + size) of the file, where
+ * nothing that is there is wanted any more. NULL: the disk takes nothing. */
+char *belt_spiller_room(struct belt_overflow *over, uint64_t at, uint32_t size);
+/* The same for bytes that the caller writes itself: no block has any of them after this. */
+void belt_spiller_forget(struct belt_overflow *over, uint64_t at, uint64_t size);
+/* Bytes that belong to [at, at + size), when they are still here; NULL: they are in the file. */
+const char *belt_spiller_find(const struct belt_overflow *over, uint64_t at, uint64_t size);
+
 /* ---- a frame as a record ------------------------------------------------------ */
 
 struct belt_packed {
@@ -103,6 +140,12 @@ void belt_pack(struct belt_overflow *over, struct belt_packed *packed,
 /* Where the parts of a frame lie, or are to be read to, that follow its head; tickets first. */
 void belt_pieces(struct belt_overflow *over, const struct belt_packed *packed,
                  const struct belt_row_frame *frame, struct iovec pieces[BELT_PIECES]);
+/* A record of packed->size bytes. */
+void belt_pack_into(struct belt_overflow *over, const struct belt_packed *packed,
+                    const struct belt_row_frame *frame, char *to);
+/* Its size. */
+uint64_t belt_unpack_from(struct belt_overflow *over, struct belt_row_frame *frame,
+                          const char *from);
 /* After its pieces were filled: the rest of the frame. */
 void belt_unpack(const struct belt_overflow *over, struct belt_row_frame *frame,
                  const struct belt_packed *packed);

@@ -1,4 +1,5 @@
 /* What a run does with the rows that wait beside its edges. */
+#include <errno.h>
 #include <unistd.h>
 
 #include "core/telemetry_priv.h"
@@ -57,8 +58,13 @@ bool belt_overflow_refuse(struct belt_chain_stage *chain, struct belt_outlet *ou
 static int start(struct belt_chain_stage *chain, struct belt_outlet *outlet,
                  struct belt_row_out *out, struct belt_error *err)
 {
-    (void)chain;
-    return out->over->filed.size ? belt_spill_open(out->over, outlet->batcher, err) : 0;
+    struct belt_engine_run *run = chain->stage.run;
+    if (!out->over->filed.size)
+        return 0;
+    if (!run->spiller && !(run->spiller = belt_spiller_new(run->plan->topology)))
+        return belt_error_set(err, -ENOMEM, "spill: out of memory");
+    out->over->spiller = run->spiller;
+    return belt_spill_open(out->over, outlet->batcher, err);
 }
 
 int belt_overflow_start(struct belt_engine_run *run, struct belt_error *err)
@@ -66,7 +72,8 @@ int belt_overflow_start(struct belt_engine_run *run, struct belt_error *err)
     int rc = 0;
     for (uint32_t c = 0; rc == 0 && c < run->chains_used; c++)
         rc = each_overflow(&run->chains[c], start, err);
-    return rc;
+    return rc == 0 && run->spiller && !run->plan->caller ? belt_spiller_start(run->spiller, err)
+                                                         : rc;
 }
 
 static int stop(struct belt_chain_stage *chain, struct belt_outlet *outlet,
@@ -81,6 +88,8 @@ static int stop(struct belt_chain_stage *chain, struct belt_outlet *outlet,
 
 void belt_overflow_stop(struct belt_engine_run *run)
 {
+    belt_spiller_free(run->spiller);
+    run->spiller = NULL;
     for (uint32_t c = 0; run->chains && c < run->chains_used; c++)
         each_overflow(&run->chains[c], stop, NULL);
 }

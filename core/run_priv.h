@@ -189,7 +189,8 @@ struct belt_engine_run {
     /* Instances that get messages; changed while all lanes stand (resize.c). */
     uint32_t processors_active[BELT_PROCESSORS], batchers_active[BELT_BATCHERS];
     struct belt_pool pool;
-    struct belt_holds *holds; /* NULL: steps may hold nothing */
+    struct belt_holds *holds;     /* NULL: steps may hold nothing */
+    struct belt_spiller *spiller; /* NULL: nothing waits in files */
     struct belt_lane *lanes;
     struct belt_hist *hists; /* of all stages */
     uint32_t lanes_used;

@@ -78,7 +78,7 @@ int belt_setup_add(struct belt_setup *setup, const struct belt_node *at, const c
         }
     if (*setup->columns_used == BELT_COLUMNS)
         return belt_node_error(err, place(setup, at), "more than %d fields", BELT_COLUMNS);
-    if (setup->columns == setup->spec->columns)
+    if (setup->spec && setup->columns == setup->spec->columns) /* not those of an aggregate */
         setup->spec->column_step[*setup->columns_used] = (uint8_t)setup->spec->steps_used;
     setup->columns[*setup->columns_used] =
         (struct belt_column_info){ .name = name, .type = type, .digits = digits };
