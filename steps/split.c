@@ -6,9 +6,11 @@
 
 #include "core/isa.h"
 #include "steps/number_priv.h"
+#include "steps/rewrite_priv.h"
 #include "steps/split_priv.h"
 #include "steps/steps_priv.h"
 #include "steps/type_priv.h"
+#include "steps/utf8_priv.h"
 
 static const struct belt_setting split_settings[] = {
     { "delimiter", BELT_SET_TEXT, offsetof(struct belt_split, delimiter), ",",
@@ -22,6 +24,7 @@ static const struct belt_setting split_settings[] = {
       "when there are more fields than named: fail the message, ignore them, or leave "
       "the rest to the last one",
       "fail|ignore|rest", 0, 0 },
+    BELT_UTF8_SETTING(offsetof(struct belt_split, utf8)),
     { 0 },
 };
 
@@ -57,11 +60,17 @@ static int add_field(struct belt_split *split, struct belt_setup *setup, size_t 
     if (rc < 0)
         return rc;
     field->column = BELT_SPLIT_SKIP;
+    field->text = -1;
     if (rc == BELT_TYPE_SKIP || strcmp(field->name, "_") == 0)
         return 0;
     lay_out(field);
     field->column = belt_setup_add(setup, node, field->name, field->type, field->digits, err);
-    return field->column < 0 ? field->column : 0;
+    if (field->column < 0 || field->type != BELT_TEXT)
+        return field->column < 0 ? field->column : 0;
+    field->text = (int)split->texts.count++;
+    split->texts.columns[field->text] = field->column;
+    split->texts.names[field->text] = field->name;
+    return 0;
 }
 
 static int add_fields(struct belt_split *split, struct belt_setup *setup, struct belt_error *err)
@@ -99,9 +108,8 @@ static bool is_two(const struct belt_split *split)
            !strchr("0123456789+-.", split->delimiter[0]);
 }
 
-static int split_prepare(void *conf, struct belt_setup *setup, struct belt_error *err)
+int belt_split_make(struct belt_split *split, struct belt_setup *setup, struct belt_error *err)
 {
-    struct belt_split *split = conf;
     size_t size = strlen(split->delimiter);
     if (size == 0 || size > BELT_SPLIT_DELIMITER)
         return belt_node_error(err, belt_step_place(setup, "delimiter"),
@@ -127,7 +135,12 @@ static int split_prepare(void *conf, struct belt_setup *setup, struct belt_error
     return 0;
 }
 
-static void split_close(void *conf)
+static int split_prepare(void *conf, struct belt_setup *setup, struct belt_error *err)
+{
+    return belt_split_make(conf, setup, err);
+}
+
+void belt_split_close(void *conf)
 {
     struct belt_split *split = conf;
     free(split->fields);
@@ -136,7 +149,7 @@ static void split_close(void *conf)
 
 /* ---- reasons ------------------------------------------------------------------- */
 
-static enum belt_flaw flaw_of(const struct belt_split_field *field, const char *text, size_t size)
+enum belt_flaw belt_split_flaw(const struct belt_split_field *field, const char *text, size_t size)
 {
     int64_t number;
     double value;
@@ -185,7 +198,7 @@ void belt_split_fail(const struct belt_split *split, struct belt_view *view, uin
         const struct belt_split_field *field = &split->fields[f];
         bool rest = f + 1 == split->count && split->extra == BELT_EXTRA_REST;
         const char *cut = rest ? end : field_end(split, text, end);
-        enum belt_flaw flaw = flaw_of(field, text, (size_t)(cut - text));
+        enum belt_flaw flaw = belt_split_flaw(field, text, (size_t)(cut - text));
         if (flaw != BELT_FLAW_NONE) {
             belt_flaw_text(reason, sizeof reason, flaw, field->name, field->type, field->digits,
                            text, (size_t)(cut - text));
@@ -201,6 +214,7 @@ void belt_split_fail(const struct belt_split *split, struct belt_view *view, uin
 struct split_state {
     const struct belt_split *split;
     struct belt_split_work work;
+    belt_split_rows rows;
 };
 
 static int split_init(void *state, void *conf, const struct belt_instance *in,
@@ -212,17 +226,48 @@ static int split_init(void *state, void *conf, const struct belt_instance *in,
     return 0;
 }
 
+void belt_split_base(const struct belt_split *split, struct belt_view *view)
+{
+    for (uint32_t t = 0; t < split->texts.count; t++)
+        view->columns[split->texts.columns[t]].base = view->columns[split->source].base;
+}
+
+uint32_t belt_split_end(const struct belt_split *split, struct belt_view *view,
+                        belt_split_rows rows,
+                        uint32_t (*make)(void *own, uint32_t c, char *out, const char *text,
+                                         uint32_t size))
+{
+    const struct belt_utf8_columns of = { split->texts.columns, split->texts.names,
+                                          split->texts.count };
+    const struct belt_rewrite rewrite = {
+        .columns = split->texts.columns,
+        .count = split->texts.count,
+        .rows = rows,
+        .growth = split->utf8 == BELT_UTF8_REPLACE ? 4 : 1,
+        .make = make,
+        .own = (void *)(uintptr_t)split,
+    };
+    belt_utf8_check(view, split->utf8, &of, rows);
+    return belt_rewrite(view, &rewrite);
+}
+
+static uint32_t make_valid(void *own, uint32_t c, char *out, const char *text, uint32_t size)
+{
+    (void)own;
+    (void)c;
+    return belt_utf8_replace(out, text, size);
+}
+
 static uint32_t split_frame(void *state, struct belt_view *view)
 {
     struct split_state *own = state;
     const struct belt_split *split = own->split;
-    for (uint32_t f = 0; f < split->count; f++) {
-        const struct belt_split_field *field = &split->fields[f];
-        if (field->column != BELT_SPLIT_SKIP && field->type == BELT_TEXT)
-            view->columns[field->column].base = view->columns[split->source].base;
-    }
+    belt_split_base(split, view);
     split->frame(split, &own->work, view);
-    return view->end;
+    if (split->utf8 == BELT_UTF8_KEEP)
+        return view->end;
+    memset(own->rows, 0, split->texts.count * sizeof own->rows[0]);
+    return belt_split_end(split, view, own->rows, make_valid);
 }
 
 const struct belt_step belt_split_step = {
@@ -236,7 +281,7 @@ const struct belt_step belt_split_step = {
         .state_size = sizeof(struct split_state),
         .prepare = split_prepare,
         .init = split_init,
-        .close = split_close,
+        .close = belt_split_close,
     },
     .frame = split_frame,
 };

@@ -106,8 +106,13 @@ static void take_all(struct belt_split_work *work, const struct belt_span *spans
 static void fail_all(const struct belt_split *split, const struct belt_split_work *work,
                      struct belt_view *view, uint32_t w, uint64_t failed)
 {
-    for (; failed; failed &= failed - 1)
-        belt_split_fail(split, view, w * 64 + work->index[__builtin_ctzll(failed)]);
+    for (; failed; failed &= failed - 1) {
+        uint32_t i = w * 64 + work->index[__builtin_ctzll(failed)];
+        if (split->fail)
+            split->fail(split, view, i);
+        else
+            belt_split_fail(split, view, i);
+    }
 }
 
 /* ---- the short way: text, one byte, number ------------------------------------- */
@@ -315,7 +320,7 @@ static void any_fields(const struct belt_split *split, struct belt_split_work *w
     const struct belt_column *source = &view->columns[split->source];
     const char *base = source->base;
     take(work, source->as.spans + w * 64, rows);
-    uint64_t failed = cut_all(split, work, base);
+    uint64_t failed = split->cut ? split->cut(split, work, base, w) : cut_all(split, work, base);
     for (uint32_t f = 0; f < split->count; f++) {
         const struct belt_split_field *field = &split->fields[f];
         if (field->column == BELT_SPLIT_SKIP)
@@ -332,17 +337,22 @@ static void any_fields(const struct belt_split *split, struct belt_split_work *w
         fail_all(split, work, view, w, failed);
 }
 
+void BELT_HOT(belt_split_word)(const struct belt_split *split, struct belt_split_work *work,
+                               struct belt_view *view, uint32_t w, uint64_t rows)
+{
+    if (split->two)
+        two_fields(split, work, view, w, rows);
+    else
+        any_fields(split, work, view, w, rows);
+}
+
 void BELT_HOT(belt_split_frame)(const struct belt_split *split, struct belt_split_work *work,
                                 struct belt_view *view)
 {
     BELT_EACH_WORD(view, w)
     {
         uint64_t rows = belt_live_word(view, w);
-        if (!rows)
-            continue;
-        if (split->two)
-            two_fields(split, work, view, w, rows);
-        else
-            any_fields(split, work, view, w, rows);
+        if (rows)
+            BELT_HOT(belt_split_word)(split, work, view, w, rows);
     }
 }

@@ -6,6 +6,7 @@
 #include <stdint.h>
 
 #include "core/part.h"
+#include "steps/number_priv.h"
 
 enum {
     BELT_SPLIT_FIELDS = 64,   /* most fields of a record, skipped ones included */
@@ -29,31 +30,51 @@ struct belt_split_field {
     enum belt_type type;
     unsigned digits;
     int column; /* BELT_SPLIT_SKIP: none */
+    int text;   /* which of the texts it is, from 0; -1: none */
     bool wide;  /* more digits after the point than a word holds: always read slowly */
     struct belt_split_layout layout;
 };
+
+/* Texts to be made anew: by number of the text, a bit a message. */
+typedef uint64_t belt_split_rows[BELT_COLUMNS][BELT_WORDS];
 
 struct belt_split;
 struct belt_split_work;
 typedef void belt_split_frame_fn(const struct belt_split *split, struct belt_split_work *work,
                                  struct belt_view *view);
+/* The messages `rows` of word w alone. */
+typedef void belt_split_word_fn(const struct belt_split *split, struct belt_split_work *work,
+                                struct belt_view *view, uint32_t w, uint64_t rows);
+/* Finds the fields of all records in work; the bits of those that have not what is asked for. */
+typedef uint64_t belt_split_cut_fn(const struct belt_split *split, struct belt_split_work *work,
+                                   const char *base, uint32_t w);
 
 struct belt_split {
     /* Settings. */
     const char *delimiter, *from;
     const struct belt_node *into;
-    int extra;
+    int extra, utf8;
     /* Made by prepare. */
     struct belt_split_field *fields;
     uint32_t count, delimiter_size;
+    struct { /* the text columns */
+        int columns[BELT_COLUMNS];
+        const char *names[BELT_COLUMNS];
+        uint32_t count;
+    } texts;
     int source;
     uint64_t delimiter_word, delimiter_mask; /* its bytes, and which bytes of a word they are */
     bool two; /* text (or nothing), one byte, number: the short way */
     belt_split_frame_fn *frame;
+    /* Another step's way to find fields, and to say why a message failed; NULL: split's. */
+    belt_split_cut_fn *cut;
+    void (*fail)(const struct belt_split *split, struct belt_view *view, uint32_t i);
+    const void *own;
 };
 
 /* Up to 64 messages in work: those of one live word, without gaps. */
 struct belt_split_work {
+    void *own;         /* of the step's own cut */
     uint32_t count;    /* messages */
     uint64_t all;      /* a bit for each */
     uint8_t index[64]; /* where each is in its word of the frame */
@@ -65,9 +86,24 @@ struct belt_split_work {
     uint32_t at[BELT_SPLIT_FIELDS][64], size[BELT_SPLIT_FIELDS][64]; /* from the column's base */
 };
 
+/* Delimiter, source and fields, as the settings have them. 0, or negative with err set. */
+int belt_split_make(struct belt_split *split, struct belt_setup *setup, struct belt_error *err);
+void belt_split_close(void *split);
+/* Texts are to lie where the record does, from here on. */
+void belt_split_base(const struct belt_split *split, struct belt_view *view);
+/* When all fields are found: sees to UTF-8, and has `make` (belt_rewrite) make the texts of
+ * `rows`, and those that are wrong, anew. What the step's frame() returns. */
+uint32_t belt_split_end(const struct belt_split *split, struct belt_view *view,
+                        belt_split_rows rows,
+                        uint32_t (*make)(void *own, uint32_t c, char *out, const char *text,
+                                         uint32_t size));
+/* The flaw of a field's text, for its type. */
+enum belt_flaw belt_split_flaw(const struct belt_split_field *field, const char *text, size_t size);
+
 /* Fails message `i`, known to be bad, with the reason that its text has. Cold. */
 void belt_split_fail(const struct belt_split *split, struct belt_view *view, uint32_t i);
 
 belt_split_frame_fn belt_split_frame_v2, belt_split_frame_v3;
+belt_split_word_fn belt_split_word_v2, belt_split_word_v3;
 
 #endif
