@@ -1,9 +1,13 @@
-# belt_objects(NAME folder...): compiles the folders' .c files and sets
+# belt_objects(NAME folder...): compiles the folders' .c and .cc files and sets
 # BELT_<NAME>_OBJECTS to what a library is made of; empty when there are none.
 # Files named *_hot.c are compiled once per ISA (core/isa.h).
 function(belt_objects name)
     list(TRANSFORM ARGN APPEND "/*.c" OUTPUT_VARIABLE patterns)
-    file(GLOB sources CONFIGURE_DEPENDS ${patterns})
+    list(TRANSFORM ARGN APPEND "/*.cc" OUTPUT_VARIABLE in_cxx)
+    file(GLOB sources CONFIGURE_DEPENDS ${patterns} ${in_cxx})
+    # C++ is for libraries that want it, behind a C face; nothing is thrown through that.
+    set_source_files_properties(${sources} PROPERTIES COMPILE_OPTIONS
+        "$<$<COMPILE_LANGUAGE:CXX>:-fno-exceptions;-fvisibility=hidden>")
     set(hot ${sources})
     list(FILTER hot INCLUDE REGEX "_hot\\.c$")
     list(FILTER sources EXCLUDE REGEX "_hot\\.c$")

@@ -12,14 +12,14 @@ layers='
 rings    |                      | ck_
 numa     | rings                | hwloc
 core     | rings numa           | ck_ yaml.h
-steps    | rings core           | pcre2
+steps    | rings core           | pcre2 simdjson
 io       | rings core           | liburing
 apps     | public               |
 examples | public               |
 bench    | *                    | *
 tests    | *                    | *
 '
-libraries='ck_|hwloc|yaml\.h|liburing|pcre2|criterion|benchmark'
+libraries='ck_|hwloc|yaml\.h|liburing|pcre2|simdjson|criterion|benchmark'
 failed=0
 
 fail() {
