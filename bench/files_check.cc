@@ -17,20 +17,26 @@ namespace files
 namespace
 {
 
-// awk, in whole tenths, which doubles hold exactly; the mean is rounded half up.
+// mawk is twice as fast as gawk.
+#define AWK "LC_ALL=C $(command -v mawk || command -v awk) "
+
+// Sums of doubles are off by far less than the half of a tenth that they are rounded to; from
+// there on in whole tenths, the mean rounded half up.
 const char kTotals[] =
-    "{ printf 'sensor,min,mean,max,count\\n'; LC_ALL=C awk -F';' '"
+    "{ printf 'sensor,min,mean,max,count\\n'; " AWK "-F';' '"
+    "function tenths(v) { v *= 10; return int(v < 0 ? v - 0.5 : v + 0.5) } "
     "function text(v,    s) { s = v < 0 ? \"-\" : \"\"; if (v < 0) v = -v; "
     "return sprintf(\"%s%d.%d\", s, int(v / 10), v % 10) } "
     "function mean(sum, n,    twice, m) { twice = 2 * sum + n; m = int(twice / (2 * n)); "
     "return m * 2 * n > twice ? m - 1 : m } "
-    "{ v = $2 * 10; v = int(v < 0 ? v - 0.5 : v + 0.5); if (!($1 in n)) low[$1] = high[$1] = v; "
-    "if (v < low[$1]) low[$1] = v; if (v > high[$1]) high[$1] = v; sum[$1] += v; n[$1]++ } "
-    "END { for (k in n) printf \"%s,%s,%s,%s,%d\\n\", k, text(low[k]), text(mean(sum[k], n[k])), "
-    "text(high[k]), n[k] }' '$IN' | LC_ALL=C sort -t, -k1,1; } >'$TO'";
+    "{ k = $1; v = $2 + 0; if (!n[k]++) low[k] = high[k] = v; else if (v < low[k]) low[k] = v; "
+    "else if (v > high[k]) high[k] = v; sum[k] += v } "
+    "END { for (k in n) printf \"%s,%s,%s,%s,%d\\n\", k, text(tenths(low[k])), "
+    "text(mean(tenths(sum[k]), n[k])), text(tenths(high[k])), n[k] }' '$IN' | "
+    "LC_ALL=C sort -t, -k1,1; } >'$TO'";
 
-const char kErrors[] = "LC_ALL=C awk -F'\"' '$8 == \"error\" { print \"{\\\"ts\\\":\\\"\" $4 "
-                       "\"\\\",\\\"msg\\\":\\\"\" $(NF - 1) \"\\\"}\" }' '$IN' >'$TO'";
+const char kErrors[] = AWK "-F'\"' '$8 == \"error\" { print \"{\\\"ts\\\":\\\"\" $4 "
+                           "\"\\\",\\\"msg\\\":\\\"\" $(NF - 1) \"\\\"}\" }' '$IN' >'$TO'";
 
 struct Digest {
     uint64_t lines = 0, bytes = 0, sum = 0;

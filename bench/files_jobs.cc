@@ -28,8 +28,8 @@ namespace
     READ "processor: { steps: [ " SPLIT " ] }\n"                                                   \
          "batcher: { aggregate: { " TOTALS " }, " TOTALS_CSV " }\n"
 #define ERRORS_JOB                                                                                 \
-    READ "processor: { steps: [ json: { into: { level: text, ts: text, msg: text } }, "            \
-         "keep: { level: error } ] }\n"                                                            \
+    READ "processor: { steps: [ json: { where: { level: error }, into: { ts: text, msg: text } } " \
+         "] }\n"                                                                                   \
          "batcher: { sink: { file: { path: '$OUT/errors.ndjson', "                                 \
          "format: { ndjson: { columns: [ts, msg] } } } } }\n"
 #define PER_KEY_JOB(more)                                                                          \

@@ -2,6 +2,7 @@
 # tests/stress/X.c       one plain program each: what Criterion cannot hold
 # tests/proofs, step     cmake/proofs.cmake, cmake/step.cmake
 # tests/conformance      cmake/conformance.cmake
+# tests/fuzz             cmake/fuzz.cmake
 # tests/cli/*.sh         scripts; lib*.sh are shared by them
 # tests/*.sh             rules of the tree
 set(BELT_TEST_ENV "SOURCE_DIR=${PROJECT_SOURCE_DIR};BUILD_DIR=${PROJECT_BINARY_DIR}"
@@ -31,6 +32,7 @@ foreach(source ${sources})
     # They pin threads: not beside one another.
     set_tests_properties(stress/${name} PROPERTIES PROCESSORS 2)
 endforeach()
+include(cmake/fuzz.cmake)
 # Run by ./dev numa-guest, in machines of several nodes.
 belt_test_program(numa_check tests/numa/numa_check.c)
 if(BELT_SANITIZE STREQUAL "thread")

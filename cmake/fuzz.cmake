@@ -1,0 +1,16 @@
+# tests/fuzz/fuzz_NAME.c: a parser each. With BELT_FUZZ under libFuzzer, for ./dev fuzz; else
+# as a test over its corpus, tests/fuzz/corpus/NAME.
+file(GLOB sources CONFIGURE_DEPENDS tests/fuzz/fuzz_*.c)
+add_custom_target(fuzz_programs)
+foreach(source ${sources})
+    get_filename_component(program ${source} NAME_WE)
+    string(REGEX REPLACE "^fuzz_" "" name ${program})
+    if(BELT_FUZZ)
+        belt_test_program(${program} ${source})
+        target_link_options(${program} PRIVATE -fsanitize=fuzzer)
+    else()
+        belt_test_program(${program} ${source} tests/fuzz/replay.c)
+        belt_test(fuzz/${name} fuzz 120 ${program} tests/fuzz/corpus/${name})
+    endif()
+    add_dependencies(fuzz_programs ${program})
+endforeach()
