@@ -279,7 +279,7 @@ static void carve_source(struct belt_engine_run *run, struct belt_source_stage *
     s->ledger.mask = room - 1;
     s->ledger.done = belt_carve(run, room * sizeof(uint64_t), 4096);
     s->ledger.failed = belt_carve(run, room * sizeof(uint64_t), 4096);
-    if (s->part->ack)
+    if (belt_source_acks(spec))
         s->ledger.owed = belt_carve(run, room * sizeof(uint64_t), 4096);
     belt_acks_carve(run, s);
 }

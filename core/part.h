@@ -92,6 +92,11 @@ BELT_API const char *belt_setup_path(const struct belt_setup *setup);
 BELT_API void belt_setup_limit(struct belt_setup *setup, uint32_t instances);
 /* A source: bytes of arena that each instance wants, in slabs of `slab` bytes. */
 BELT_API void belt_setup_arena(struct belt_setup *setup, uint32_t slab, uint32_t slabs);
+/* A source that has no end of its own: it does not rewind, and a stop is its end, after which
+ * sinks and aggregates finish as ever. */
+BELT_API void belt_setup_endless(struct belt_setup *setup);
+/* A source with ack(): with these settings nobody is to be told. */
+BELT_API void belt_setup_unacked(struct belt_setup *setup);
 
 /* What init() gets. */
 struct belt_instance {

@@ -22,7 +22,7 @@ bool belt_source_may_restart(struct belt_source_stage *s, uint64_t now)
  * the old one knows. */
 static bool is_at_rest(const struct belt_source_stage *s)
 {
-    return s->on_way == 0 && (!s->part->ack || s->ledger.low == s->ledger.next);
+    return s->on_way == 0 && (!belt_source_acks(s->spec) || s->ledger.low == s->ledger.next);
 }
 
 static void forget_slabs(struct belt_source_stage *s)

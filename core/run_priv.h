@@ -282,6 +282,13 @@ static inline bool belt_run_aborting(const struct belt_engine_run *run)
     return belt_load_relaxed32(&run->aborting) != 0;
 }
 
+/* More failed than `fail_limit` allows. */
+static inline bool belt_run_failed_too_often(struct belt_engine_run *run)
+{
+    return run->spec->fail_limit >= 0 &&
+           belt_load_relaxed(&run->failed_seen) > (uint64_t)run->spec->fail_limit;
+}
+
 static inline bool belt_run_stopping(const struct belt_engine_run *run)
 {
     return belt_load_relaxed32(&run->stopping) != 0;

@@ -37,8 +37,8 @@ struct belt_ticket belt_run_root(const struct belt_engine_run *run, struct belt_
 
 void belt_run_count_failed(struct belt_engine_run *run, uint64_t count)
 {
-    uint64_t all = belt_fetch_add(&run->failed_seen, count) + count;
-    if (run->spec->fail_limit >= 0 && all > (uint64_t)run->spec->fail_limit)
+    belt_fetch_add(&run->failed_seen, count);
+    if (belt_run_failed_too_often(run))
         belt_store_release32(&run->stopping, 1);
 }
 

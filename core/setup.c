@@ -155,6 +155,18 @@ void belt_setup_limit(struct belt_setup *setup, uint32_t instances)
     *setup->limit = instances;
 }
 
+void belt_setup_endless(struct belt_setup *setup)
+{
+    if (setup->source)
+        setup->source->endless = true;
+}
+
+void belt_setup_unacked(struct belt_setup *setup)
+{
+    if (setup->source)
+        setup->source->unacked = true;
+}
+
 void belt_setup_arena(struct belt_setup *setup, uint32_t slab, uint32_t slabs)
 {
     if (!setup->source)

@@ -133,13 +133,13 @@ static int add_aggregate(struct belt_builder *b, struct belt_batcher_spec *batch
                                "an aggregate has one instance: its groups are "
                                "combined in the processors' lanes");
     for (int s = 0; s < spec->sources_used; s++) {
-        const struct belt_use *use = &spec->sources[s].use;
-        const struct belt_source *source = (const struct belt_source *)(const void *)use->part;
-        if (source->ack && !source->rewinds && !source->ack_folded)
+        const struct belt_source_spec *source = &spec->sources[s];
+        if (belt_source_acks(source) && !belt_source_rewinds(source) &&
+            !belt_source_part(source)->ack_folded)
             return belt_node_error(err, conf->aggregate,
                                    "an aggregate keeps messages in memory, and %s (%s) would be "
                                    "told that they are done: it cannot give them again",
-                                   spec->sources[s].path, use->part->name);
+                                   source->path, source->use.part->name);
     }
     const struct belt_column_info *infos;
     int outputs = belt_agg_outputs(batcher->aggregate, &infos);

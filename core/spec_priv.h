@@ -50,7 +50,24 @@ struct belt_source_spec {
     struct belt_restart_conf restart;
     const struct belt_node *transform; /* list of steps of its own, or NULL */
     uint32_t columns, absent; /* masks: columns that it adds; those of other sources only */
+    bool endless, unacked;    /* as its part asked for in prepare */
 };
+
+static inline const struct belt_source *belt_source_part(const struct belt_source_spec *spec)
+{
+    return (const struct belt_source *)(const void *)spec->use.part;
+}
+
+/* Somebody upstream is to be told what became of its messages. */
+static inline bool belt_source_acks(const struct belt_source_spec *spec)
+{
+    return belt_source_part(spec)->ack && !spec->unacked;
+}
+
+static inline bool belt_source_rewinds(const struct belt_source_spec *spec)
+{
+    return belt_source_part(spec)->rewinds && !spec->endless;
+}
 
 /* What is tried again, and when: after `backoff` ns, doubled each time up to `backoff_max`. */
 struct belt_retry_conf {

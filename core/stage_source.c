@@ -135,7 +135,7 @@ static void publish(struct belt_source_stage *s, struct belt_feed *feed,
 static void finish(struct belt_source_stage *s)
 {
     s->finished = true;
-    if (s->stopping)
+    if (s->stopping && (!s->spec->endless || belt_run_failed_too_often(s->stage.run)))
         belt_store_release32(&s->stage.run->incomplete, 1);
     for (uint32_t f = 0; f < s->feeds_used; f++)
         belt_close(&s->feeds[f].tx);

@@ -25,7 +25,7 @@ static bool may_emit(const struct belt_batcher_stage *b)
     const struct belt_engine_run *run = b->stage.run;
     bool rewinds = true;
     for (uint32_t s = 0; s < run->sources_used; s++)
-        rewinds &= run->sources[s].part->rewinds;
+        rewinds &= belt_source_rewinds(run->sources[s].spec);
     bool complete = !belt_load_relaxed32(&run->incomplete);
     return complete || belt_agg_every(b->spec->aggregate) || !rewinds;
 }

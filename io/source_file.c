@@ -1,18 +1,13 @@
 /* The source `file`: records from files, pipes and standard input. */
 #include <errno.h>
-#include <fcntl.h>
-#include <glob.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include "core/settings_priv.h"
-#include "io/source_file_priv.h"
+#include "io/source_follow_priv.h"
 #include "rings/atomic.h"
-
-#define GLOB_LETTERS "*?["
 
 static const struct belt_setting settings[] = {
     { "paths", BELT_SET_LIST, offsetof(struct source_conf, paths), NULL,
@@ -34,73 +29,23 @@ static const struct belt_setting settings[] = {
       "auto|none|gz|zstd", 0, 0 },
     { "max_window", BELT_SET_SIZE, offsetof(struct source_conf, max_window), "128MiB",
       "a zstd frame that needs more memory than this fails", NULL, 1 << 10, INT64_C(1) << 31 },
+    { "follow", BELT_SET_BOOL, offsetof(struct source_conf, follow), "false",
+      "read what is written to the files, and files that come later, until stopped", NULL, 0, 0 },
+    { "begin", BELT_SET_CHOICE, offsetof(struct source_conf, begin), "start",
+      "follow: where in files that are there already; with state, at the first start only",
+      "start|end", 0, 0 },
+    { "state", BELT_SET_TEXT, offsetof(struct source_conf, state), "",
+      "follow: file of positions, by which a restart goes on where all was settled", NULL, 0, 0 },
+    { "rotated_wait", BELT_SET_TIME, offsetof(struct source_conf, rotated_wait), "5s",
+      "follow: a renamed or deleted file is over when so long nothing was written", NULL, 0, 0 },
+    { "watch", BELT_SET_CHOICE, offsetof(struct source_conf, watch), "auto",
+      "follow: auto: as inotify tells; poll: look each second", "auto|poll", 0, 0 },
     { 0 },
 };
 
 static uint64_t round_up(uint64_t size)
 {
     return (size + SOURCE_PAGE - 1) / SOURCE_PAGE * SOURCE_PAGE;
-}
-
-/* ---- the inputs ---------------------------------------------------------------- */
-
-typedef int input_fn(struct source_conf *conf, const char *path, struct belt_error *err);
-
-/* Calls fn for every path in the order of the setting, a glob's in its sorted order. */
-static int each_path(struct source_conf *conf, input_fn *fn, struct belt_error *err)
-{
-    for (size_t i = 0; i < conf->paths.count; i++) {
-        const char *path = conf->paths.at[i];
-        int rc = 0;
-        if (!strpbrk(path, GLOB_LETTERS)) {
-            rc = fn(conf, path, err);
-        } else {
-            glob_t found;
-            int missed = glob(path, 0, NULL, &found);
-            if (missed) /* perhaps a name that looks like a pattern; fn knows what to say */
-                rc = fn(conf, path, err);
-            for (size_t g = 0; !missed && g < found.gl_pathc && rc == 0; g++)
-                rc = fn(conf, found.gl_pathv[g], err);
-            if (!missed)
-                globfree(&found);
-        }
-        if (rc < 0)
-            return rc;
-    }
-    return 0;
-}
-
-/* As set, or as its first bytes say. */
-static enum source_pack pack_of(const struct source_conf *conf, int fd)
-{
-    return conf->compression == SOURCE_AUTO ? source_pack_of_file(fd)
-                                            : (enum source_pack)conf->compression;
-}
-
-static bool is_packed_file(const struct source_conf *conf, const char *path)
-{
-    int fd = open(path, O_RDONLY | O_CLOEXEC);
-    bool packed = fd >= 0 && pack_of(conf, fd) != SOURCE_PLAIN;
-    if (fd >= 0)
-        close(fd);
-    return packed;
-}
-
-/* A file that is not there is open()'s to report: `validate` may run elsewhere. A packed
- * file alone is a stream, too: its slabs are chunks, which go to processors in turn. */
-static int look_for_stream(struct source_conf *conf, const char *path, struct belt_error *err)
-{
-    struct stat st;
-    (void)err;
-    conf->count++;
-    bool there = strcmp(path, "-") != 0 && stat(path, &st) == 0;
-    if (!there)
-        conf->single |= strcmp(path, "-") == 0;
-    else if (!S_ISREG(st.st_mode))
-        conf->single |= !S_ISDIR(st.st_mode);
-    else if (conf->paths.count == 1 && conf->count == 1)
-        conf->lone = is_packed_file(conf, path);
-    return 0;
 }
 
 static int prepare(void *part_conf, struct belt_setup *setup, struct belt_error *err)
@@ -113,9 +58,11 @@ static int prepare(void *part_conf, struct belt_setup *setup, struct belt_error 
         return rc;
     conf->max_record = conf->kinds.limit;
     conf->chunk = round_up(conf->chunk);
-    rc = each_path(conf, look_for_stream, err);
+    rc = source_each_path(conf, source_look, err);
     conf->single |= conf->lone && conf->count == 1;
     conf->count = 0;
+    if (rc == 0)
+        rc = follow_prepare(conf, setup, err);
     if (conf->single)
         belt_setup_limit(setup, 1);
     /* A lead of a page, the chunk, and the longest record with what is around it. */
@@ -124,104 +71,6 @@ static int prepare(void *part_conf, struct belt_setup *setup, struct belt_error 
         (uint32_t)(SOURCE_PAGE + conf->chunk + round_up(conf->max_record + BELT_RECORD_EDGE)),
         (uint32_t)conf->depth + 2);
     return rc;
-}
-
-static int add_input(struct source_conf *conf, const struct source_input *input,
-                     struct belt_error *err)
-{
-    if ((conf->count & (conf->count - 1)) == 0) {
-        size_t room = conf->count ? 2 * (size_t)conf->count : 1;
-        void *grown = realloc(conf->inputs, room * sizeof *conf->inputs);
-        if (!grown)
-            return belt_error_set(err, -ENOMEM, "source file: out of memory for the list of files");
-        conf->inputs = grown;
-    }
-    conf->inputs[conf->count] = *input;
-    conf->inputs[conf->count].path = strdup(input->is_stdin ? "stdin" : input->path);
-    if (!conf->inputs[conf->count++].path)
-        return belt_error_set(err, -ENOMEM, "source file: out of memory for the list of files");
-    return 0;
-}
-
-static int refuse_open(const char *path, struct belt_error *err)
-{
-    int code = errno;
-    if (code == ENOENT && strpbrk(path, GLOB_LETTERS))
-        return belt_error_set(err, -code,
-                              "%s: no file matches: check the pattern, or the "
-                              "directory this was started in",
-                              path);
-    const char *way = code == ENOENT   ? "check the path, or the directory this was started in"
-                      : code == EACCES ? "make it readable for this user"
-                      : code == EMFILE ? "raise the limit on open files (ulimit -n) or name fewer"
-                                       : "it cannot be a source";
-    return belt_error_set(err, -code, "%s: %s: %s", path, strerror(code), way);
-}
-
-static int open_input(struct source_conf *conf, const char *path, struct belt_error *err)
-{
-    if (strcmp(path, "-") == 0)
-        return add_input(conf,
-                         &(struct source_input){ .fd = STDIN_FILENO,
-                                                 .stream = true,
-                                                 .is_stdin = true,
-                                                 .pack = (enum source_pack)conf->compression },
-                         err);
-    struct source_input input = { .path = (char *)(uintptr_t)path };
-    struct stat st;
-    /* Nonblocking, or a pipe without a writer would hold the start up. */
-    input.fd = open(path, O_RDONLY | O_NONBLOCK | O_CLOEXEC);
-    if (input.fd < 0)
-        return refuse_open(path, err);
-    if (fstat(input.fd, &st) < 0 || S_ISDIR(st.st_mode)) {
-        close(input.fd);
-        return belt_error_set(err, -EISDIR,
-                              "%s: is a directory: name the files in it, "
-                              "for example %s/*",
-                              path, path);
-    }
-    input.stream = !S_ISREG(st.st_mode);
-    input.size = input.stream ? 0 : (uint64_t)st.st_size;
-    input.pack = input.stream ? (enum source_pack)conf->compression : pack_of(conf, input.fd);
-    if (input.stream && !conf->single) {
-        close(input.fd);
-        return belt_error_set(err, -ESTALE,
-                              "%s: was a file when the pipeline was checked and "
-                              "is none now: start again",
-                              path);
-    }
-    int rc = add_input(conf, &input, err);
-    if (rc < 0)
-        close(input.fd);
-    return rc;
-}
-
-static int open_all(void *part_conf, struct belt_error *err)
-{
-    struct source_conf *conf = part_conf;
-    int rc = each_path(conf, open_input, err);
-    for (uint32_t i = 0; rc == 0 && i < conf->count; i++) {
-        struct source_input *input = &conf->inputs[i];
-        input->first = conf->chunks;
-        conf->chunks += source_is_stream(input) ? 1 : (input->size + conf->chunk - 1) / conf->chunk;
-        conf->bytes += input->size;
-        conf->packed |= input->pack != SOURCE_PLAIN;
-    }
-    return rc;
-}
-
-static void close_all(void *part_conf)
-{
-    struct source_conf *conf = part_conf;
-    for (uint32_t i = 0; i < conf->count; i++) {
-        if (conf->inputs[i].fd >= 0 && !conf->inputs[i].is_stdin)
-            close(conf->inputs[i].fd);
-        free(conf->inputs[i].path);
-    }
-    source_waits_close(conf);
-    free(conf->inputs);
-    conf->inputs = NULL;
-    conf->count = 0;
 }
 
 /* ---- claiming ------------------------------------------------------------------ */
@@ -297,6 +146,21 @@ bool source_claim(struct source_state *s, struct source_job *job)
 
 /* ---- an instance --------------------------------------------------------------- */
 
+static void fini(void *state, void *conf)
+{
+    struct source_state *s = state;
+    (void)conf;
+    if (s->backend)
+        s->backend->ops->destroy(s->backend);
+    s->backend = NULL;
+    if (s->follow)
+        follow_fini(s);
+    source_unpack_free(s->unpack);
+    s->unpack = NULL;
+    free(s->free);
+    s->free = NULL;
+}
+
 static int init(void *state, void *conf, const struct belt_instance *in, struct belt_error *err)
 {
     struct source_state *s = state;
@@ -307,7 +171,7 @@ static int init(void *state, void *conf, const struct belt_instance *in, struct 
     s->line = 1;
     s->instances = in->count;
     s->free = calloc(in->slabs, sizeof *s->free);
-    bool reads = s->conf->single || s->conf->packed;
+    bool reads = (s->conf->single || s->conf->packed) && !s->conf->follow;
     s->unpack = reads ? source_unpack_new(s->conf->packed, s->conf->max_window) : NULL;
     if (!s->free || (reads && !s->unpack)) {
         free(s->free);
@@ -327,20 +191,9 @@ static int init(void *state, void *conf, const struct belt_instance *in, struct 
     }
     s->means = s->backend->ops->name;
     s->backend->ops->lend(s->backend, s->arena, (size_t)in->slab * in->slabs);
-    return 0;
-}
-
-static void fini(void *state, void *conf)
-{
-    struct source_state *s = state;
-    (void)conf;
-    if (s->backend)
-        s->backend->ops->destroy(s->backend);
-    s->backend = NULL;
-    source_unpack_free(s->unpack);
-    s->unpack = NULL;
-    free(s->free);
-    s->free = NULL;
+    if (s->conf->follow && (rc = follow_init(s, in, err)) < 0)
+        fini(s, conf);
+    return rc;
 }
 
 /* Last in, first out: the slab that was used last is the one in the cache. */
@@ -348,6 +201,17 @@ static void recycle(void *state, uint32_t slab)
 {
     struct source_state *s = state;
     s->free[s->free_used++] = slab;
+}
+
+static int fill(void *state, struct belt_fill *out, struct belt_error *err)
+{
+    struct source_state *s = state;
+    return s->follow ? follow_fill(s, out, err) : source_fill(s, out, err);
+}
+
+static void ack(void *state, const struct belt_acked *acked)
+{
+    follow_ack(((struct source_state *)state)->follow, acked);
 }
 
 static const char *means(void *state)
@@ -363,6 +227,8 @@ static void stop(void *state)
 static int fd(void *state)
 {
     struct source_state *s = state;
+    if (s->follow)
+        return s->stopped ? -1 : s->follow->all;
     if (s->waits_for_chunk)
         return source_wait_fd(s);
     if (s->waits)
@@ -448,13 +314,14 @@ const struct belt_source belt_source_file = {
         .conf_size = sizeof(struct source_conf),
         .state_size = sizeof(struct source_state),
         .prepare = prepare,
-        .open = open_all,
+        .open = source_open,
         .init = init,
         .fini = fini,
-        .close = close_all,
+        .close = source_close,
         .scalar = "paths",
     },
-    .fill = source_fill,
+    .fill = fill,
+    .ack = ack,
     .recycle = recycle,
     .stop = stop,
     .fd = fd,

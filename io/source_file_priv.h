@@ -43,6 +43,16 @@ struct source_conf {
     uint64_t chunks, bytes;
     int compression; /* enum source_pack */
     uint64_t max_window;
+    /* Follow mode. */
+    bool follow;
+    int begin, watch; /* enum source_begin; 1: poll */
+    const char *state;
+    uint64_t rotated_wait;
+    bool resumes; /* positions of an earlier run were read: */
+    struct follow_saved *saved;
+    size_t saved_used;
+    struct follow *followed; /* its instance's; NULL: it does not run */
+    char means[128];
     bool lone;   /* the first path is a packed file */
     bool packed; /* one of the inputs is, or may turn out to be */
     /* Where the last where() stood, for the next one. */
@@ -53,6 +63,8 @@ struct source_conf {
     uint64_t over;   /* instances that have nothing left */
     char apart_too[128];
 };
+
+enum source_begin { SOURCE_AT_START, SOURCE_AT_END };
 
 enum job_state { JOB_READING, JOB_READ, JOB_STREAM };
 
@@ -103,6 +115,7 @@ struct source_state {
     bool torn;                    /* for what follows cannot be read */
     bool waits;                   /* for the stream's descriptor */
     struct belt_error failed;     /* first range that could not be read; code 0: none */
+    struct follow *follow;        /* NULL: files are read to their ends */
     struct source_unpack *unpack; /* reads what cannot be cut; NULL: there is nothing such */
     uint32_t instances;
     bool told_over;    /* counted in conf->over */
@@ -118,6 +131,14 @@ static inline struct source_job *source_job_at(struct source_state *s, uint32_t 
 {
     return &s->jobs[(s->head + i) % SOURCE_DEPTH];
 }
+
+/* source_file_inputs.c: calls fn for every path in the order of the setting, a glob's in its
+ * sorted order, or as it is written when it matches nothing. */
+typedef int source_path_fn(struct source_conf *conf, const char *path, struct belt_error *err);
+int source_each_path(struct source_conf *conf, source_path_fn *fn, struct belt_error *err);
+int source_look(struct source_conf *conf, const char *path, struct belt_error *err);
+int source_open(void *conf, struct belt_error *err);
+void source_close(void *conf);
 
 /* source_file.c: the next chunk into job->input, number, offset and state; false: none left. */
 bool source_claim(struct source_state *s, struct source_job *job);

@@ -251,6 +251,26 @@ test_packed_files() {
         source.file.max_window=8MiB
 }
 
+test_followed_files() {
+    rows 1000
+    plain
+    local where want
+    for where in start end; do
+        [[ $where == start ]] && want=1001 || want=1
+        rm -f out.txt positions
+        timeout -k 5 60 "$BELTWAY" run plain.yaml -s source.file.follow=true \
+            -s source.file.state=positions -s source.file.begin="$where" -s batcher.timeout=5ms \
+            -s source.file.rotated_wait=1s -s source.file.watch=auto 2>"$work/err" &
+        waited=$!
+        until grep -q . positions 2>/dev/null; do sleep 0.02; done
+        echo "k1;2000" >>in.txt
+        until tail -1 out.txt* 2>/dev/null | grep -q "k1;2000"; do sleep 0.02; done
+        kill -TERM "$(pgrep -P $waited)"
+        wait $waited || fail "exit code $?"
+        (($(wc -l <out.txt) == want)) || fail "$where: $(wc -l <out.txt) rows"
+    done
+}
+
 # ---- failures --------------------------------------------------------------------------
 
 test_failed_messages_are_tried_again_and_kept() {
