@@ -214,18 +214,63 @@ static void fold_values(struct belt_agg *agg, const struct source *from)
     }
 }
 
-int belt_agg_fold(struct belt_agg *agg, const struct belt_view *view,
-                  const uint64_t mask[BELT_WORDS], uint64_t failed[BELT_WORDS])
+/* 0, or -ENOSPC: none of them is folded, but groups without values may be new. */
+static int fold_some(struct belt_agg *agg, const struct belt_view *view, uint32_t w, uint64_t mask,
+                     uint64_t *failed)
+{
+    struct source from = { view, w * 64, mask == UINT64_MAX };
+    list_messages(&agg->block, mask);
+    int rc = find_groups(agg, &from, failed);
+    if (rc == 0)
+        fold_values(agg, &from);
+    return rc;
+}
+
+static uint64_t half_of(uint64_t mask)
+{
+    uint64_t half = mask;
+    for (int i = __builtin_popcountll(mask) / 2; i > 0; i--)
+        half &= half - 1;
+    return mask & ~half;
+}
+
+/* The table is full: of others (`fresh` false), or of these messages alone. What is to
+ * be folded next, or negative as belt_agg_fold(). */
+static int make_room(struct belt_agg *agg, bool fresh, uint64_t *some, struct belt_error *err)
+{
+    if (fresh && (*some & (*some - 1)) && (agg->store || agg->spec->early)) {
+        belt_agg_clear_groups(agg);
+        *some = half_of(*some);
+        return 0;
+    }
+    if (!fresh && agg->store)
+        return belt_agg_spill(agg, err);
+    return !fresh && agg->spec->early ? -EAGAIN : belt_agg_full(agg, err);
+}
+
+static int fold_word(struct belt_agg *agg, const struct belt_view *view, uint32_t w, uint64_t *mask,
+                     uint64_t *failed, struct belt_error *err)
+{
+    for (uint64_t some = *mask; *mask;) {
+        bool fresh = !agg->used;
+        int rc = fold_some(agg, view, w, some, failed);
+        if (rc == 0) {
+            *mask &= ~some;
+            some = *mask;
+        } else if ((rc = make_room(agg, fresh, &some, err)) < 0) {
+            return rc;
+        }
+    }
+    return 0;
+}
+
+int belt_agg_fold(struct belt_agg *agg, const struct belt_view *view, uint64_t mask[BELT_WORDS],
+                  uint64_t failed[BELT_WORDS], struct belt_error *err)
 {
     for (uint32_t w = 0; w < BELT_WORDS; w++) {
-        if (!mask[w])
-            continue;
-        struct source from = { view, w * 64, mask[w] == UINT64_MAX };
-        list_messages(&agg->block, mask[w]);
-        int rc = find_groups(agg, &from, &failed[w]);
+        int rc = mask[w] ? fold_word(agg, view, w, &mask[w], &failed[w], err) : 0;
         if (rc < 0)
             return rc;
-        fold_values(agg, &from);
     }
     return 0;
 }

@@ -18,13 +18,18 @@ struct reader {
     struct belt_error *err;
 };
 
-#define FUNCTIONS "min, max, mean, sum, var, stddev, var_pop, stddev_pop, count"
-static const char *const op_names[] = { "min",    "max",     "mean",       "sum",  "var",
-                                        "stddev", "var_pop", "stddev_pop", "count" };
-static const enum belt_agg_op ops[] = { BELT_AGG_MIN,     BELT_AGG_MAX,        BELT_AGG_MEAN,
-                                        BELT_AGG_SUM,     BELT_AGG_VAR,        BELT_AGG_STDDEV,
-                                        BELT_AGG_VAR_POP, BELT_AGG_STDDEV_POP, BELT_AGG_COUNT };
-#define OPS (sizeof ops / sizeof *ops)
+#define FUNCTIONS "min, max, mean, sum, var, stddev, var_pop, stddev_pop, count, emission"
+static const struct {
+    const char *name;
+    enum belt_agg_op op;
+} functions[] = {
+    { "min", BELT_AGG_MIN },         { "max", BELT_AGG_MAX },
+    { "mean", BELT_AGG_MEAN },       { "sum", BELT_AGG_SUM },
+    { "var", BELT_AGG_VAR },         { "stddev", BELT_AGG_STDDEV },
+    { "var_pop", BELT_AGG_VAR_POP }, { "stddev_pop", BELT_AGG_STDDEV_POP },
+    { "count", BELT_AGG_COUNT },     { "emission", BELT_AGG_EMISSION },
+};
+#define OPS (sizeof functions / sizeof *functions)
 
 /* A setting that may be one text or a list of them: its parts. */
 static size_t part_count(const struct belt_node *node)
@@ -137,12 +142,15 @@ static bool take_mark(const char **text, char mark)
 static int read_op(struct reader *in, const struct belt_node *at, const char *word,
                    enum belt_agg_op *op)
 {
-    for (size_t i = 0; i < OPS; i++)
-        if (strcmp(op_names[i], word) == 0) {
-            *op = ops[i];
+    const char *names[OPS];
+    for (size_t i = 0; i < OPS; i++) {
+        names[i] = functions[i].name;
+        if (strcmp(names[i], word) == 0) {
+            *op = functions[i].op;
             return 0;
         }
-    const char *near = belt_nearest(word, op_names, OPS);
+    }
+    const char *near = belt_nearest(word, names, OPS);
     if (near)
         return belt_node_error(in->err, at, "aggregate: no function '%s'; did you mean '%s'?", word,
                                near);
@@ -165,9 +173,9 @@ static int read_expression(struct reader *in, const struct belt_node *node, cons
     if (rc < 0)
         return rc;
     struct belt_column_info info = { name, BELT_INT, 0 };
-    if (op == BELT_AGG_COUNT) {
+    if (op == BELT_AGG_COUNT || op == BELT_AGG_EMISSION) {
         if (*field)
-            return belt_node_error(in->err, node, "aggregate: count() takes no field");
+            return belt_node_error(in->err, node, "aggregate: %s() takes no field", word);
         return add_output(in, node, info, (struct belt_agg_output){ op, 0 });
     }
     if (!*field)
@@ -207,24 +215,10 @@ static int read_columns(struct reader *in, const struct belt_node *node)
 
 /* ---- the rest --------------------------------------------------------------- */
 
-static int read_emit(struct reader *in, const struct belt_node *node)
+static int read_every(struct reader *in, const struct belt_node *every)
 {
-    static const char *const known[] = { "every", NULL };
-    if (!node || belt_node_null(node))
-        return 0;
-    const char *text = belt_node_text(node);
-    if (text && strcmp(text, "at_end") == 0)
-        return 0;
-    if (belt_node_kind(node) != BELT_NODE_MAP || !belt_node_count(node))
-        return belt_node_error(in->err, node,
-                               "aggregate: emit is 'at_end' or a time between emissions: "
-                               "emit: { every: 10s }");
-    int rc = belt_keys_check(node, "emit", known, false, in->err);
-    if (rc < 0)
-        return rc;
-    const struct belt_node *every = belt_node_get(node, "every");
     struct belt_error why;
-    text = belt_node_text(every);
+    const char *text = belt_node_text(every);
     if (!text)
         return belt_node_error(in->err, every, "aggregate: every is a time, such as 10s");
     if (belt_parse_time(text, &in->spec->every, &why) < 0)
@@ -232,6 +226,36 @@ static int read_emit(struct reader *in, const struct belt_node *node)
     if (!in->spec->every)
         return belt_node_error(in->err, every, "aggregate: every: more than 0 is needed");
     return 0;
+}
+
+static int read_early(struct reader *in, const struct belt_node *early)
+{
+    const char *text = belt_node_text(early);
+    if (!text || (strcmp(text, "true") != 0 && strcmp(text, "false") != 0))
+        return belt_node_error(in->err, early, "aggregate: early is true or false");
+    in->spec->early = *text == 't';
+    return 0;
+}
+
+static int read_emit(struct reader *in, const struct belt_node *node)
+{
+    static const char *const known[] = { "every", "early", NULL };
+    if (!node || belt_node_null(node))
+        return 0;
+    const char *text = belt_node_text(node);
+    in->spec->early = text && strcmp(text, "early") == 0;
+    if (in->spec->early || (text && strcmp(text, "at_end") == 0))
+        return 0;
+    if (belt_node_kind(node) != BELT_NODE_MAP || !belt_node_count(node))
+        return belt_node_error(in->err, node,
+                               "aggregate: emit is 'at_end', 'early' (when a table is full, and at "
+                               "the end) or a time between emissions: emit: { every: 10s }");
+    int rc = belt_keys_check(node, "emit", known, false, in->err);
+    const struct belt_node *every = belt_node_get(node, "every");
+    const struct belt_node *early = belt_node_get(node, "early");
+    if (rc >= 0 && every)
+        rc = read_every(in, every);
+    return rc >= 0 && early ? read_early(in, early) : rc;
 }
 
 static int find_output(const struct belt_agg_spec *spec, const char *name)
@@ -294,24 +318,85 @@ static int read_max_keys(struct reader *in, const struct belt_node *node)
     return 0;
 }
 
+static int read_size(struct reader *in, const struct belt_node *node, const char *name,
+                     uint64_t least, uint64_t *out)
+{
+    const char *text = belt_node_text(node);
+    struct belt_error why;
+    if (!text)
+        return belt_node_error(in->err, node, "aggregate: %s is a size, such as 256MiB", name);
+    if (belt_parse_size(text, out, &why) < 0)
+        return belt_node_error(in->err, node, "aggregate: %s: %s", name, why.text);
+    if (*out < least || *out > INT64_MAX)
+        return belt_node_error(in->err, node, "aggregate: %s: %llu MiB at least", name,
+                               (unsigned long long)least >> 20);
+    return 0;
+}
+
+static int read_memory(struct reader *in, const struct belt_node *node)
+{
+    if (!node || belt_node_null(node))
+        return 0;
+    return read_size(in, node, "memory", 1 << 20, &in->spec->memory);
+}
+
+static int read_spill(struct reader *in, const struct belt_node *node)
+{
+    static const char *const known[] = { "path", "size", NULL };
+    if (!node || belt_node_null(node))
+        return 0;
+    if (in->spec->early)
+        return belt_node_error(in->err, node,
+                               "aggregate: a full table is emitted (emit: early) or goes to a file "
+                               "(spill), not both");
+    const struct belt_node *path = belt_node_get(node, "path"), *size = belt_node_get(node, "size");
+    if (belt_node_kind(node) != BELT_NODE_MAP ||
+        belt_keys_check(node, "spill", known, false, in->err) < 0)
+        return belt_node_kind(node) == BELT_NODE_MAP
+                   ? -EINVAL
+                   : belt_node_error(
+                         in->err, node,
+                         "aggregate: spill is a folder and a limit: spill: { path: DIR, "
+                         "size: 10GiB }");
+    if (!path || !belt_node_text(path) || !*belt_node_text(path) || !size)
+        return belt_node_error(in->err, path ? path : node,
+                               "aggregate: spill needs a folder and a limit: spill: { path: DIR, "
+                               "size: 10GiB }");
+    in->spec->spill_path = belt_node_text(path);
+    return read_size(in, size, "spill.size", 1 << 20, &in->spec->spill_size);
+}
+
 /* One reader for each, in this order. */
 const struct belt_setting belt_aggregate_settings[] = {
     { "group_by", BELT_SET_LIST, 0, "", "fields whose values make a group; without: one group",
       NULL, 0, 0 },
     { "columns", BELT_SET_TREE, 0, "",
       "what comes out of each: { low: min(value), all: count() }; " FUNCTIONS, NULL, 0, 0 },
-    { "emit", BELT_SET_TREE, 0, "at_end", "when: at_end, or { every: 10s }", NULL, 0, 0 },
+    { "emit", BELT_SET_TREE, 0, "at_end",
+      "when: at_end; { every: 10s }; early, when a table is full: a group may come several times; "
+      "{ every: 10s, early: true }",
+      NULL, 0, 0 },
     { "sort_by", BELT_SET_LIST, 0, "", "columns that rows are sorted by; without: as they lie",
       NULL, 0, 0 },
-    { "max_keys", BELT_SET_INT, 0, MAX_KEYS_TEXT, "most groups; one more and the run fails", NULL,
-      1, MAX_KEYS_MOST },
+    { "max_keys", BELT_SET_INT, 0, MAX_KEYS_TEXT,
+      "most groups of a table; one more and the run fails, unless emit or spill says else", NULL, 1,
+      MAX_KEYS_MOST },
+    { "memory", BELT_SET_SIZE, 0, "0B",
+      "of all its tables: one in each lane that folds, and one where they are put together; 0B: as "
+      "max_keys",
+      NULL, 0, 0 },
+    { "spill", BELT_SET_TREE, 0, "",
+      "{ path: DIR, size: SIZE }: full tables go to a file there that has no name, and come out as "
+      "one row a group",
+      NULL, 0, 0 },
     { 0 },
 };
 
 static int read_all(struct reader *in, const struct belt_node *node)
 {
     static int (*const read[])(struct reader *, const struct belt_node *) = {
-        read_group_by, read_columns, read_emit, read_sort_by, read_max_keys,
+        read_group_by, read_columns, read_emit,  read_sort_by,
+        read_max_keys, read_memory,  read_spill,
     };
     const char *known[sizeof read / sizeof *read + 1] = { NULL };
     for (size_t i = 0; belt_aggregate_settings[i].name; i++)
@@ -335,6 +420,7 @@ int belt_agg_spec_new(struct belt_agg_spec **out, const struct belt_node *node,
     struct belt_agg_spec *spec = calloc(1, sizeof *spec);
     if (!spec)
         return belt_error_set(err, -ENOMEM, "aggregate: out of memory");
+    spec->path = in_columns->path;
     struct reader in = { spec, in_columns, err };
     int rc = read_all(&in, node);
     if (rc < 0) {
@@ -353,6 +439,11 @@ void belt_agg_spec_free(struct belt_agg_spec *spec)
 uint64_t belt_agg_every(const struct belt_agg_spec *spec)
 {
     return spec->every;
+}
+
+bool belt_agg_early(const struct belt_agg_spec *spec)
+{
+    return spec->early;
 }
 
 int belt_agg_outputs(const struct belt_agg_spec *spec, const struct belt_column_info **infos)

@@ -12,12 +12,14 @@
 #define HUGE UINT64_C(0x200000)
 #define SLOTS UINT64_C(4096) /* at first; few keys collide less the more slots there are */
 #define KEYS_LEAST (UINT64_C(16) << 20)
-#define KEY_SHARE UINT64_C(256) /* of the key store, a group */
+#define KEY_SHARE UINT64_C(256)         /* of the key store, a group */
+#define SHARE_LEAST (UINT64_C(1) << 20) /* of `memory`, a table */
+#define WINDOWS (UINT64_C(32) << 20)    /* into runs, when `memory` says nothing */
 
-static uint64_t most_slots(const struct belt_agg_spec *spec)
+uint64_t belt_agg_most_slots(const struct belt_agg *agg)
 {
     uint64_t slots = SLOTS;
-    while (slots < 2 * (spec->max_keys + BELT_AGG_BLOCK))
+    while (slots < 2 * (agg->most + BELT_AGG_BLOCK))
         slots *= 2;
     return slots;
 }
@@ -27,26 +29,70 @@ static size_t stride_of(const struct belt_agg_spec *spec)
     return sizeof(union belt_agg_line) + (size_t)spec->cells_all * sizeof(struct belt_agg_cell);
 }
 
-static size_t keys_room(const struct belt_agg_spec *spec)
+/* Of each slot, in a table of bounded memory: with sums above 64 bits, and with two
+ * arrays of entries for the half of them, while they are sorted. */
+static uint64_t slot_share(const struct belt_agg_spec *spec)
 {
-    uint64_t room = spec->max_keys * KEY_SHARE;
-    return room < KEYS_LEAST ? KEYS_LEAST : room;
+    return stride_of(spec) + (size_t)spec->cells_used * sizeof(int64_t) +
+           sizeof(struct belt_agg_entry);
+}
+
+static uint64_t least_share(const struct belt_agg_spec *spec)
+{
+    uint64_t least = 2 * SLOTS * slot_share(spec);
+    return least < SHARE_LEAST ? SHARE_LEAST : least;
+}
+
+/* While it grows, a table has half as many slots more: three quarters of the memory are
+ * for slots, the rest for long keys. */
+static void bound(struct belt_agg *agg, const struct belt_agg_spec *spec, uint32_t tables)
+{
+    uint64_t slots = SLOTS;
+    agg->most = spec->max_keys;
+    agg->keys_room = agg->most * KEY_SHARE < KEYS_LEAST ? KEYS_LEAST : agg->most * KEY_SHARE;
+    agg->windows_room = spec->spill_path ? WINDOWS : 0;
+    agg->share = spec->memory / tables;
+    if (!spec->memory)
+        return;
+    while (2 * 2 * slots * slot_share(spec) <= agg->share)
+        slots *= 2;
+    if (agg->most > slots / 2 - BELT_AGG_BLOCK)
+        agg->most = slots / 2 - BELT_AGG_BLOCK;
+    agg->keys_room = agg->share - slots * slot_share(spec) * 3 / 2;
+    agg->windows_room = spec->spill_path ? agg->share / 2 : 0;
+}
+
+int belt_agg_check(const struct belt_agg_spec *spec, uint32_t tables, struct belt_error *err)
+{
+    uint64_t least = least_share(spec) * tables;
+    if (!spec->memory || spec->memory >= least)
+        return 0;
+    int rc = belt_error_set(err, -EINVAL,
+                            "%s: aggregate.memory: %u tables (one in each lane that folds, one "
+                            "where they are put together) with these columns need %llu KiB",
+                            spec->path, tables, (unsigned long long)(least + 1023) / 1024);
+    err->config = 1;
+    return rc;
 }
 
 /* Where the parts of the reservation are; with a base of 0 only its size counts. */
 static size_t lay_out(struct belt_agg *agg, const struct belt_agg_spec *spec, uintptr_t base)
 {
-    size_t slots = 2 * most_slots(spec), at = 0;
+    size_t slots = 2 * belt_agg_most_slots(agg), at = 0;
+    bool spills = spec->spill_path != NULL;
     const struct {
         char **part;
         size_t size;
     } parts[] = {
         { &agg->levels, slots * stride_of(spec) },
         { &agg->highs, slots * (size_t)spec->cells_used * sizeof *agg->high },
-        { &agg->keys, keys_room(spec) },
+        { &agg->keys, agg->keys_room },
+        { &agg->windows, agg->windows_room }, /* above the keys: offsets from these reach it */
+        { (char **)(void *)&agg->runs, spills ? BELT_AGG_RUNS * sizeof *agg->runs : 0 },
+        { (char **)(void *)&agg->merge, spills ? belt_agg_merge_size() : 0 },
         { &agg->scratch, BELT_PAD + BELT_AGG_KEY + BELT_PAD },
-        { (char **)(void *)&agg->order, spec->max_keys * sizeof *agg->order },
-        { (char **)(void *)&agg->order_spare, spec->max_keys * sizeof *agg->order },
+        { (char **)(void *)&agg->order, (agg->most + BELT_FRAME) * sizeof *agg->order },
+        { (char **)(void *)&agg->order_spare, (agg->most + BELT_FRAME) * sizeof *agg->order },
         { (char **)(void *)&agg->frame, sizeof *agg->frame },
     };
     for (size_t i = 0; i < sizeof parts / sizeof *parts; i++) {
@@ -56,13 +102,14 @@ static size_t lay_out(struct belt_agg *agg, const struct belt_agg_spec *spec, ui
     return at;
 }
 
-size_t belt_agg_memory(const struct belt_agg_spec *spec)
+size_t belt_agg_memory(const struct belt_agg_spec *spec, uint32_t tables)
 {
     struct belt_agg unused;
+    bound(&unused, spec, tables);
     return lay_out(&unused, spec, 0) + HUGE;
 }
 
-static void use_level(struct belt_agg *agg, uint64_t slots)
+void belt_agg_use_level(struct belt_agg *agg, uint64_t slots)
 {
     size_t high_size = (size_t)agg->spec->cells_used * sizeof *agg->high;
     agg->slots = agg->levels + slots * agg->stride;
@@ -88,14 +135,14 @@ static void make_seeds(uint64_t out[4], uint64_t seed)
     }
 }
 
-int belt_agg_new(struct belt_agg **out, const struct belt_agg_spec *spec, uint64_t seed,
-                 struct belt_error *err)
+int belt_agg_new(struct belt_agg **out, const struct belt_agg_spec *spec,
+                 const struct belt_agg_conf *conf, uint64_t seed, struct belt_error *err)
 {
     struct belt_agg *agg = aligned_alloc(64, (sizeof *agg + 63) / 64 * 64);
     if (!agg)
         return belt_error_set(err, -ENOMEM, "aggregate: out of memory");
     memset(agg, 0, sizeof *agg);
-    agg->map_size = belt_agg_memory(spec);
+    agg->map_size = belt_agg_memory(spec, conf->tables);
     agg->map = mmap(NULL, agg->map_size, PROT_READ | PROT_WRITE,
                     MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
     if (agg->map == MAP_FAILED) {
@@ -108,8 +155,9 @@ int belt_agg_new(struct belt_agg **out, const struct belt_agg_spec *spec, uint64
         return rc;
     }
     agg->spec = spec;
+    agg->store = conf->store;
     agg->stride = stride_of(spec);
-    agg->keys_room = keys_room(spec);
+    bound(agg, spec, conf->tables);
     lay_out(agg, spec, ((uintptr_t)agg->map + HUGE - 1) & -HUGE);
     make_seeds(agg->seed, seed);
     agg->factor = (uint32_t)(agg->seed[0] ^ agg->seed[3] >> 32) | 0x80000001u;
@@ -118,7 +166,7 @@ int belt_agg_new(struct belt_agg **out, const struct belt_agg_spec *spec, uint64
     if (belt_isa_v3())
         belt_agg_hot_v3(&agg->hot);
 #endif
-    use_level(agg, SLOTS);
+    belt_agg_use_level(agg, SLOTS);
     *out = agg;
     return 0;
 }
@@ -131,16 +179,22 @@ void belt_agg_free(struct belt_agg *agg)
     free(agg);
 }
 
-void belt_agg_clear(struct belt_agg *agg)
+void belt_agg_clear_groups(struct belt_agg *agg)
 {
-    if (agg->used)
+    if (agg->used || agg->merging)
         drop_level(agg->slots, agg->high, agg->mask + 1, agg);
     if (agg->keys_used)
         (void)madvise(agg->keys, agg->keys_used, MADV_DONTNEED);
-    agg->used = agg->keys_used = agg->sorted = 0;
-    agg->wide = false;
+    agg->used = agg->keys_used = agg->sorted = agg->first = 0;
+    agg->wide = agg->merging = false;
     memset(agg->bounds, 0, sizeof agg->bounds);
-    use_level(agg, SLOTS);
+    belt_agg_use_level(agg, SLOTS);
+}
+
+void belt_agg_clear(struct belt_agg *agg)
+{
+    belt_agg_clear_groups(agg);
+    agg->runs_used = 0;
 }
 
 uint64_t belt_agg_groups(const struct belt_agg *agg)
@@ -158,14 +212,9 @@ struct belt_agg_group *belt_agg_next(const struct belt_agg *agg, uint64_t slot)
 
 /* ---- growing ---------------------------------------------------------------- */
 
-static bool is_long(const union belt_agg_line *line)
-{
-    return line->word[3] == BELT_AGG_LONG;
-}
-
 static uint64_t hash_of(const struct belt_agg *agg, const union belt_agg_line *line)
 {
-    return is_long(line) ? line->word[0] : belt_agg_hash_line(agg, line);
+    return belt_agg_is_long(line) ? line->word[0] : belt_agg_hash_line(agg, line);
 }
 
 static struct belt_agg_group *free_slot(const struct belt_agg *agg, uint64_t hash)
@@ -180,7 +229,7 @@ static void grow(struct belt_agg *agg)
 {
     struct belt_agg old = *agg;
     size_t high_size = (size_t)agg->spec->cells_used * sizeof *agg->high;
-    use_level(agg, 2 * (old.mask + 1));
+    belt_agg_use_level(agg, 2 * (old.mask + 1));
     for (const struct belt_agg_group *from = belt_agg_next(&old, 0); from;
          from = belt_agg_next(&old, belt_agg_slot_of(&old, from) + 1)) {
         struct belt_agg_group *to = free_slot(agg, hash_of(agg, &from->key));
@@ -218,7 +267,7 @@ void belt_agg_line(union belt_agg_line *line, const char *key, uint32_t size)
     memcpy(line->bytes, key, size);
 }
 
-static void start_cells(const struct belt_agg_spec *spec, struct belt_agg_group *group)
+void belt_agg_start_cells(const struct belt_agg_spec *spec, struct belt_agg_group *group)
 {
     for (int c = 0; c < spec->cells_used; c++) {
         if (spec->cells[c].type == BELT_FLOAT) {
@@ -234,11 +283,11 @@ static void start_cells(const struct belt_agg_spec *spec, struct belt_agg_group 
 static struct belt_agg_group *settle_in(struct belt_agg *agg, struct belt_agg_group *group,
                                         const union belt_agg_line *line)
 {
-    if (agg->used == agg->spec->max_keys)
+    if (agg->used == agg->most)
         return NULL;
     agg->used++;
     group->key = *line;
-    start_cells(agg->spec, group);
+    belt_agg_start_cells(agg->spec, group);
     return group;
 }
 
@@ -260,7 +309,7 @@ static struct belt_agg_group *group_of_long(struct belt_agg *agg, const char *ke
     struct belt_agg_group *group;
     for (; !belt_agg_is_free(group = belt_agg_slot(agg, slot)); slot = (slot + 1) & agg->mask) {
         const uint64_t *word = group->key.word;
-        if (is_long(&group->key) && word[0] == hash && word[2] == size &&
+        if (belt_agg_is_long(&group->key) && word[0] == hash && word[2] == size &&
             memcmp(agg->keys + word[1], key, size) == 0)
             return group;
     }

@@ -28,7 +28,8 @@ enum belt_agg_op {
     BELT_AGG_STDDEV,
     BELT_AGG_VAR_POP,
     BELT_AGG_STDDEV_POP,
-    BELT_AGG_COUNT
+    BELT_AGG_COUNT,
+    BELT_AGG_EMISSION
 };
 
 struct belt_agg_output {
@@ -52,6 +53,11 @@ struct belt_agg_spec {
     int keys_used, cells_used, outputs_used, sort_used;
     int cells_all; /* of a group: one for each of `cells`, then their `more` */
     uint64_t every, max_keys;
+    uint64_t memory;        /* of all tables together, in bytes; 0: as max_keys allows */
+    bool early;             /* what a full table holds is emitted */
+    const char *path;       /* of the batcher, for errors */
+    const char *spill_path; /* a folder, for what a full table holds; NULL: none */
+    uint64_t spill_size;
 };
 
 /* Integers start at { INT64_MAX, INT64_MIN, 0, 0 }, floats at { NaN, NaN, 0, 0 }. */
@@ -100,6 +106,14 @@ struct belt_agg_entry {
     struct belt_agg_group *group;
 };
 
+/* Groups in a file, in the order of their keys' bytes (or, at the end, of sort_by). */
+struct belt_agg_run {
+    uint64_t at, size; /* in the file */
+    uint64_t largest;  /* bytes of its longest blob */
+};
+
+#define BELT_AGG_RUNS 65536u
+
 #define BELT_AGG_TEXT (1u << 20) /* bytes of texts in an emitted frame */
 
 struct belt_agg_frame {
@@ -146,6 +160,10 @@ struct belt_agg_hot {
     uint64_t (*bound)(const int64_t *values, uint32_t count);
 };
 
+/* Whether a comes before b. */
+typedef bool belt_agg_before(const struct belt_agg *agg, const struct belt_agg_entry *a,
+                             const struct belt_agg_entry *b);
+
 struct belt_agg {
     char *slots;     /* the level in use */
     uint64_t mask;   /* slots - 1 */
@@ -164,7 +182,18 @@ struct belt_agg {
     char *levels, *highs, *keys, *scratch;
     struct belt_agg_entry *order, *order_spare;
     struct belt_agg_frame *frame;
-    uint64_t sorted; /* groups in `order` */
+    uint64_t first, sorted;       /* groups in `order`: from which one on, and how many */
+    uint64_t emission;            /* belt_agg_sort() counts them */
+    uint64_t most;                /* groups */
+    uint64_t share;               /* bytes that the table may take; 0: any number */
+    struct belt_agg_store *store; /* where a full table goes; NULL: nowhere */
+    uint64_t spilled;             /* bytes that went there */
+    struct belt_agg_run *runs;    /* [BELT_AGG_RUNS] */
+    uint32_t runs_used;
+    bool merging; /* they are being emitted, through the slots */
+    struct belt_agg_merge *merge;
+    char *windows; /* what it reads of them */
+    size_t windows_room;
     void *map;
     size_t map_size, keys_room;
     _Alignas(64) struct belt_agg_block block;
@@ -187,6 +216,11 @@ static inline uint64_t belt_agg_slot_of(const struct belt_agg *agg,
 static inline int64_t *belt_agg_high(const struct belt_agg *agg, const struct belt_agg_group *group)
 {
     return agg->high + belt_agg_slot_of(agg, group) * (uint64_t)agg->spec->cells_used;
+}
+
+static inline bool belt_agg_is_long(const union belt_agg_line *line)
+{
+    return line->word[3] == BELT_AGG_LONG;
 }
 
 static inline bool belt_agg_is_free(const struct belt_agg_group *group)
@@ -241,6 +275,10 @@ const char *belt_agg_key_field(const struct belt_agg_spec *spec, const char *key
 
 /* ---- aggregate_table.c: slots ----------------------------------------------- */
 
+/* The level with so many slots; what lies in it stays. */
+void belt_agg_use_level(struct belt_agg *agg, uint64_t slots);
+uint64_t belt_agg_most_slots(const struct belt_agg *agg);
+void belt_agg_start_cells(const struct belt_agg_spec *spec, struct belt_agg_group *group);
 /* Room for `more` new groups without another call: groups stay where they are. */
 void belt_agg_reserve(struct belt_agg *agg, uint64_t more);
 static inline bool belt_agg_fits_line(uint32_t key_size)
@@ -255,6 +293,8 @@ struct belt_agg_group *belt_agg_group(struct belt_agg *agg, const char *key, uin
 /* The same for a line that is known not to be a long key's, and its hash. */
 struct belt_agg_group *belt_agg_group_of_line(struct belt_agg *agg, const union belt_agg_line *line,
                                               uint64_t hash);
+/* Forgets the groups, not the runs. */
+void belt_agg_clear_groups(struct belt_agg *agg);
 /* The first group at or behind a slot; NULL: none. */
 struct belt_agg_group *belt_agg_next(const struct belt_agg *agg, uint64_t slot);
 
@@ -268,6 +308,59 @@ double belt_agg_float_sum(const struct belt_agg_cell *cell, const struct belt_ag
 /* BELT_AGG_VAR to STDDEV_POP, in the unit of the column (or its square). NaN: of too few. */
 double belt_agg_spread(const struct belt_agg_spec *spec, const struct belt_agg_group *group,
                        int cell, enum belt_agg_op op, __int128 sum);
+
+/* ---- aggregate_rows.c, aggregate_order.c ------------------------------------- */
+
+/* An output of a group that is no text, as its 8 bytes. */
+uint64_t belt_agg_value(const struct belt_agg *agg, const struct belt_agg_group *group, int o);
+/* A field of group_by. */
+const char *belt_agg_field_of(const struct belt_agg *agg, const struct belt_agg_group *group,
+                              const struct belt_agg_output *output, uint32_t *size);
+/* A group for the order of emission, or (by_key) for that of its key's bytes. */
+struct belt_agg_entry belt_agg_entry(const struct belt_agg *agg, struct belt_agg_group *group,
+                                     bool by_key);
+belt_agg_before belt_agg_row_before, belt_agg_key_before;
+/* agg->order[0 .. sorted). */
+void belt_agg_sort_entries(struct belt_agg *agg, belt_agg_before *before);
+/* 0, or -EOVERFLOW with err set. */
+int belt_agg_check_sums(const struct belt_agg *agg, const struct belt_agg_group *group,
+                        struct belt_error *err);
+
+/* ---- aggregate_pack.c: groups as bytes ---------------------------------------- */
+
+size_t belt_agg_blob_size(const struct belt_agg *agg, const struct belt_agg_group *group);
+void belt_agg_blob_put(const struct belt_agg *agg, const struct belt_agg_group *group, char *out);
+/* Of a blob: its size, and where its key lies. */
+uint32_t belt_agg_blob_key(const struct belt_agg *agg, const char *blob, const char **key,
+                           uint32_t *key_size);
+/* A slot becomes the group of a blob, whose key stays where it is if it is long. */
+void belt_agg_blob_take(struct belt_agg *agg, struct belt_agg_group *group, const char *blob);
+/* Adds a blob to a group. */
+void belt_agg_blob_add(struct belt_agg *agg, struct belt_agg_group *group, const char *blob);
+
+/* ---- aggregate_run.c: runs of groups in a file -------------------------------- */
+
+struct belt_agg_writer {
+    uint64_t at, end;  /* in the file, claimed */
+    uint32_t buffered; /* bytes in agg->frame->text */
+    struct belt_agg_run run;
+};
+int belt_agg_write_begin(struct belt_agg *agg, struct belt_agg_writer *to, uint64_t most,
+                         struct belt_error *err);
+int belt_agg_write(struct belt_agg *agg, struct belt_agg_writer *to,
+                   const struct belt_agg_group *group, struct belt_error *err);
+/* The run is one more of agg->runs. */
+int belt_agg_write_end(struct belt_agg *agg, struct belt_agg_writer *to, struct belt_error *err);
+/* The table becomes a run and is empty again. */
+int belt_agg_spill(struct belt_agg *agg, struct belt_error *err);
+/* -ENOSPC, err says which setting raises what is full. */
+int belt_agg_full(const struct belt_agg *agg, struct belt_error *err);
+int belt_agg_run_add(struct belt_agg *agg, const struct belt_agg_run *run, struct belt_error *err);
+
+/* ---- aggregate_merge.c -------------------------------------------------------- */
+
+size_t belt_agg_merge_size(void);
+int belt_agg_merge_begin(struct belt_agg *agg, struct belt_error *err);
 
 /* Adds to an integer cell's exact sum. */
 void belt_agg_add_sum(struct belt_agg *agg, struct belt_agg_group *group, int cell, uint64_t low,

@@ -45,10 +45,19 @@ static int make_tables(struct belt_engine_run *run, int o, struct belt_error *er
      * but the kernel has given this process 16 random bytes. */
     if (getrandom(&seed, sizeof seed, GRND_NONBLOCK) < 0)
         memcpy(&seed, (const void *)getauxval(AT_RANDOM), sizeof seed);
-    int rc = belt_agg_new(&run->batchers[o][0].total, spec, seed, err);
+    struct belt_batcher_stage *b = &run->batchers[o][0];
+    struct belt_agg_conf conf = { .tables = 1 };
+    for (uint32_t c = 0; c < run->chains_used; c++)
+        conf.tables += !run->chains[c].processor->children;
+    int rc = belt_agg_check(spec, conf.tables, err);
+    if (rc == 0)
+        rc = belt_agg_store_open(&b->store, spec, err);
+    conf.store = b->store;
+    if (rc == 0)
+        rc = belt_agg_new(&b->total, spec, &conf, seed, err);
     for (uint32_t c = 0; rc == 0 && c < run->chains_used; c++)
         if (!run->chains[c].processor->children)
-            rc = belt_agg_new(&run->chains[c].outlets[o].partial, spec, seed + c + 1, err);
+            rc = belt_agg_new(&run->chains[c].outlets[o].partial, spec, &conf, seed + c + 1, err);
     return rc;
 }
 

@@ -118,23 +118,66 @@ static void sort_live(struct belt_chain_stage *chain, uint32_t first, uint32_t e
     }
 }
 
-static int fold(struct belt_chain_stage *chain, struct belt_outlet *out, struct belt_error *err)
+/* Messages that are in the table are settled, those that cannot be are failed. */
+static void settle_folded(struct belt_chain_stage *chain, struct belt_outlet *out,
+                          uint64_t folded[BELT_WORDS], const uint64_t refused[BELT_WORDS])
 {
-    uint64_t refused[BELT_WORDS] = { 0 };
-    if (belt_agg_fold(out->partial, &chain->engine.view, out->todo, refused) < 0)
-        return belt_error_set(err, -ENOSPC,
-                              "%s: more groups than max_keys or room for their names: raise "
-                              "aggregate.max_keys",
-                              out->batcher->path);
     for (uint32_t w = 0; w < BELT_WORDS; w++) {
-        out->todo[w] &= ~refused[w];
+        folded[w] &= ~(refused[w] | out->todo[w]);
         for (uint64_t rest = refused[w]; rest; rest &= rest - 1)
             belt_dispatch_fail(chain, out, w * 64 + (uint32_t)__builtin_ctzll(rest),
                                "group key longer than 65535 bytes");
     }
-    belt_count(&chain->stage.stats.folded, count_bits(out->todo));
-    settle_all(chain, out->todo);
-    memset(out->todo, 0, sizeof out->todo);
+    belt_count(&chain->stage.stats.folded, count_bits(folded));
+    settle_all(chain, folded);
+}
+
+/* One frame of partial results; false: no room. */
+static bool pack_frame(struct belt_outlet *outlet, bool epoch)
+{
+    struct belt_row_out *out = &outlet->outs[0];
+    struct belt_row_frame *frame = belt_row_out_room(out, out->capacity, 0);
+    if (!frame)
+        return false;
+    frame->bytes = (uint32_t)belt_agg_pack(outlet->partial, &outlet->packed, frame->data,
+                                           out->capacity, frame->rows, BELT_FRAME, &frame->count);
+    bool last = epoch && outlet->packed == UINT64_MAX;
+    return belt_row_out_flush(out, BELT_EPOCH * last, 0, outlet->epoch);
+}
+
+/* All of the table, or (`epoch`) the last of an epoch; it is empty then. False: no room. */
+static bool send_table(struct belt_outlet *outlet, bool epoch)
+{
+    if (!outlet->packing)
+        outlet->packed = 0;
+    outlet->packing = true;
+    while (outlet->packed != UINT64_MAX)
+        if (!pack_frame(outlet, epoch))
+            return false;
+    outlet->packing = false;
+    belt_agg_clear(outlet->partial);
+    return true;
+}
+
+/* 1: all folded. 0: a full table is to be emitted, and there is no room for it. */
+static int fold(struct belt_chain_stage *chain, struct belt_outlet *out, struct belt_error *err)
+{
+    while (!out->packing || send_table(out, false)) {
+        uint64_t refused[BELT_WORDS] = { 0 }, folded[BELT_WORDS];
+        uint64_t spilled = belt_agg_spilled(out->partial);
+        memcpy(folded, out->todo, sizeof folded);
+        int rc = belt_agg_fold(out->partial, &chain->engine.view, out->todo, refused, err);
+        if (rc < 0 && rc != -EAGAIN)
+            return rc;
+        settle_folded(chain, out, folded, refused);
+        spilled = belt_agg_spilled(out->partial) - spilled;
+        if (spilled)
+            belt_count(&chain->stage.stats.spilled, spilled);
+        if (rc == 0)
+            return 1;
+        if (!send_table(out, false))
+            return 0;
+    }
     return 0;
 }
 
@@ -227,7 +270,7 @@ int belt_dispatch_begin(struct belt_chain_stage *chain, struct belt_error *err)
             if (rc < 0)
                 return rc;
         }
-    return 1;
+    return 1; /* what is not folded is the first of the rows */
 }
 
 /* ---- writing rows ----------------------------------------------------------- */
@@ -338,11 +381,15 @@ static void send_flushes(struct belt_chain_stage *chain)
         }
 }
 
-bool belt_dispatch_rows(struct belt_chain_stage *chain)
+int belt_dispatch_rows(struct belt_chain_stage *chain, struct belt_error *err)
 {
     bool all = belt_links_write(chain);
     for (int o = 0; o < chain->outlets_used; o++) {
         struct belt_outlet *outlet = &chain->outlets[o];
+        int rc = outlet->partial && count_bits(outlet->todo) ? fold(chain, outlet, err) : 1;
+        if (rc < 0)
+            return rc;
+        all &= rc > 0;
         if (outlet->failed || outlet->partial)
             continue;
         all &= write_rows(chain, outlet, &chain->engine.view);
@@ -390,18 +437,6 @@ void belt_dispatch_flush(struct belt_chain_stage *chain)
         }
 }
 
-/* One frame of partial results; false: no room. */
-static bool pack_frame(struct belt_outlet *outlet)
-{
-    struct belt_row_out *out = &outlet->outs[0];
-    struct belt_row_frame *frame = belt_row_out_room(out, out->capacity, 0);
-    if (!frame)
-        return false;
-    frame->bytes = (uint32_t)belt_agg_pack(outlet->partial, &outlet->packed, frame->data,
-                                           out->capacity, frame->rows, BELT_FRAME, &frame->count);
-    return belt_row_out_flush(out, BELT_EPOCH * (outlet->packed == UINT64_MAX), 0, outlet->epoch);
-}
-
 /* The last epoch of this aggregate that is over; each has a time of its own. */
 static uint64_t epoch_over(const struct belt_outlet *outlet, uint64_t started, uint64_t now)
 {
@@ -409,32 +444,32 @@ static uint64_t epoch_over(const struct belt_outlet *outlet, uint64_t started, u
     return every && now > started ? (now - started) / every : 0;
 }
 
-static bool send_partial(struct belt_outlet *outlet, uint64_t epoch)
+/* 1: sent. 0: no room. */
+static int send_partial(struct belt_outlet *outlet, uint64_t epoch, struct belt_error *err)
 {
     while (outlet->packing || outlet->epoch < epoch) {
-        if (!outlet->packing) {
-            outlet->packing = true;
+        int rc = outlet->packing ? 0 : belt_agg_finish(outlet->partial, err);
+        if (rc < 0)
+            return rc;
+        if (!outlet->packing)
             outlet->epoch = epoch;
-            outlet->packed = 0;
-        }
-        while (outlet->packed != UINT64_MAX)
-            if (!pack_frame(outlet))
-                return false;
-        outlet->packing = false;
-        belt_agg_clear(outlet->partial);
+        if (!send_table(outlet, true))
+            return 0;
     }
-    return true;
+    return 1;
 }
 
-bool belt_dispatch_partials(struct belt_chain_stage *chain, uint64_t now, bool ended)
+int belt_dispatch_partials(struct belt_chain_stage *chain, uint64_t now, bool ended,
+                           struct belt_error *err)
 {
     uint64_t started = chain->stage.run->started_ns;
     for (int o = 0; o < chain->outlets_used; o++) {
         struct belt_outlet *outlet = &chain->outlets[o];
         if (!outlet->partial)
             continue;
-        if (!send_partial(outlet, ended ? UINT64_MAX : epoch_over(outlet, started, now)))
-            return false;
+        int rc = send_partial(outlet, ended ? UINT64_MAX : epoch_over(outlet, started, now), err);
+        if (rc <= 0)
+            return rc;
     }
-    return true;
+    return 1;
 }

@@ -98,6 +98,9 @@ void belt_overflow_each_run(const struct belt_overflow *over, belt_run_fn *fn, v
 
 /* ---- spill.c: records in a file that has no name ----------------------------- */
 
+/* A descriptor, or negative with err set. */
+int belt_spill_file(const char *whose, const char *setting, const char *path,
+                    struct belt_error *err);
 int belt_spill_open(struct belt_overflow *over, const struct belt_batcher_spec *batcher,
                     struct belt_error *err);
 /* False: no room, or the disk has none: then it waits in memory as before. */

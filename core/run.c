@@ -141,6 +141,7 @@ static void free_batcher(struct belt_batcher_stage *b)
 {
     belt_batches_free(b->batches);
     belt_agg_free(b->total);
+    belt_agg_store_free(b->store);
     free(b->worker);
     free(b->ins);
     free(b->state);

@@ -24,6 +24,7 @@
 #define BELT_FAILURES 16   /* first failures kept by each processor */
 
 struct belt_agg;
+struct belt_agg_store;
 struct belt_plan;
 struct belt_zygote;
 struct belt_worker;
@@ -153,6 +154,7 @@ struct belt_batcher_stage {
     uint64_t failures;               /* batches that the sink refused */
     struct belt_failure failure;     /* the first of them */
     struct belt_agg *total;          /* aggregate: the merged table */
+    struct belt_agg_store *store;    /* and where full tables go */
     uint64_t epoch;                  /* last emitted */
     bool emitting, sorted;
     uint64_t emit_at;             /* next group */
@@ -434,8 +436,8 @@ static inline uint32_t belt_outlet_edge(const struct belt_chain_stage *chain,
  * to be written one by one (row_words.c). */
 bool belt_row_word(struct belt_chain_stage *chain, struct belt_outlet *outlet,
                    const struct belt_view *view, uint32_t w);
-/* Writes rows while there is room; true when all are written. */
-bool belt_dispatch_rows(struct belt_chain_stage *chain);
+/* Writes rows while there is room; 1 when all are written, 0 when not, or negative. */
+int belt_dispatch_rows(struct belt_chain_stage *chain, struct belt_error *err);
 /* A row, or one of several, that cannot be: its message fails. */
 void belt_dispatch_fail(struct belt_chain_stage *chain, const struct belt_outlet *outlet,
                         uint32_t i, const char *reason);
@@ -449,8 +451,10 @@ void belt_dispatch_too_long(struct belt_chain_stage *chain, struct belt_outlet *
                             size_t size);
 /* Nothing more right now: what is half full leaves. */
 void belt_dispatch_flush(struct belt_chain_stage *chain);
-/* Sends the partial tables whose epoch is over, or (ended) the last. True when through. */
-bool belt_dispatch_partials(struct belt_chain_stage *chain, uint64_t now, bool ended);
+/* Sends the partial tables whose epoch is over, or (ended) the last. 1: through, 0: no
+ * room now, or negative. */
+int belt_dispatch_partials(struct belt_chain_stage *chain, uint64_t now, bool ended,
+                           struct belt_error *err);
 
 /* ---- overflow_run.c: rows beside full edges (overflow_priv.h) -------------------------- */
 
@@ -479,6 +483,8 @@ bool belt_refused_move(struct belt_batcher_stage *b);
 
 /* ---- total.c: the merged side of an aggregate ------------------------------- */
 
+/* emit: early: there is no room for these groups; those that are there are emitted first. */
+bool belt_total_full(struct belt_batcher_stage *b, const struct belt_row_frame *frame);
 int belt_total_take(struct belt_batcher_stage *b, struct belt_row_in *in,
                     const struct belt_row_frame *frame, struct belt_error *err);
 /* All edges have sent their tables of an epoch, or (ended) the last: emission begins. */

@@ -9,20 +9,25 @@
 #include "core/edge_priv.h"
 #include "core/overflow_priv.h"
 
-int belt_spill_open(struct belt_overflow *over, const struct belt_batcher_spec *batcher,
+int belt_spill_file(const char *whose, const char *setting, const char *path,
                     struct belt_error *err)
 {
-    over->fd = open(batcher->spill_path, O_TMPFILE | O_RDWR | O_EXCL | O_CLOEXEC, 0600);
-    if (over->fd >= 0)
-        return 0;
-    int rc = -errno;
+    int fd = open(path, O_TMPFILE | O_RDWR | O_EXCL | O_CLOEXEC, 0600), rc = -errno;
+    if (fd >= 0)
+        return fd;
     const char *way_out = rc == -EOPNOTSUPP || rc == -EISDIR
                               ? ": this file system has no unnamed files; name a folder on another"
                               : "";
-    belt_error_set(err, rc, "%s.spill: '%s': %s%s", batcher->path, batcher->spill_path,
-                   strerror(-rc), way_out);
+    belt_error_set(err, rc, "%s.%s: '%s': %s%s", whose, setting, path, strerror(-rc), way_out);
     err->config = 1; /* nothing has been read yet: what was asked for cannot be */
     return rc;
+}
+
+int belt_spill_open(struct belt_overflow *over, const struct belt_batcher_spec *batcher,
+                    struct belt_error *err)
+{
+    over->fd = belt_spill_file(batcher->path, "spill", batcher->spill_path, err);
+    return over->fd < 0 ? over->fd : 0;
 }
 
 static ssize_t bytes_of(const struct iovec *pieces, int count)

@@ -305,6 +305,8 @@ static enum belt_turn take_frame(struct belt_batcher_stage *b, struct belt_row_i
                                  struct belt_error *err)
 {
     struct belt_row_frame *frame = belt_row_in_peek(in);
+    if (b->total && belt_total_full(b, frame))
+        return BELT_TURN_BUSY;
     if (!in->row && belt_wants(&b->stage, BELT_WANT_ROWS))
         belt_tell_rows(b, frame->count);
     if (b->total) {

@@ -169,7 +169,7 @@ static int begin_dispatch(struct belt_chain_stage *chain, uint32_t first, uint32
 static int go_on(struct belt_chain_stage *chain, struct belt_error *err)
 {
     int rc = has_part(chain) ? belt_dispatch_begin(chain, err) : 1;
-    return rc > 0 ? belt_dispatch_rows(chain) : rc;
+    return rc > 0 ? belt_dispatch_rows(chain, err) : rc;
 }
 
 /* A step wants to hold its first message, and nothing can be held right now. */
@@ -223,14 +223,15 @@ static void close_outlets(struct belt_chain_stage *chain)
         }
 }
 
-static enum belt_turn no_input(struct belt_chain_stage *chain, uint64_t now)
+static enum belt_turn no_input(struct belt_chain_stage *chain, uint64_t now, struct belt_error *err)
 {
     belt_dispatch_flush(chain);
     belt_links_flush(chain);
     if (!input_ended(chain) || (chain->retry && chain->retry->used))
         return BELT_TURN_IN;
-    if (!belt_dispatch_partials(chain, now, true))
-        return BELT_TURN_OUT;
+    int sent = belt_dispatch_partials(chain, now, true, err);
+    if (sent <= 0)
+        return sent < 0 ? BELT_TURN_FAILED : BELT_TURN_OUT;
     for (int o = 0; o < chain->outlets_used; o++)
         for (uint32_t i = 0; i < chain->outlets[o].batcher->instances; i++)
             if (!belt_row_out_empty(&chain->outlets[o].outs[i]))
@@ -288,7 +289,7 @@ static enum belt_turn watch_worker(struct belt_chain_stage *chain, uint64_t now,
         return worker_failed(chain, err);
     if (rc)
         return BELT_TURN_BUSY;
-    return owes ? BELT_TURN_IN : no_input(chain, now);
+    return owes ? BELT_TURN_IN : no_input(chain, now, err);
 }
 
 /* isolation: process. The steps ran elsewhere: take what they made of a frame. */
@@ -367,13 +368,14 @@ static enum belt_turn chain_turn(struct belt_stage *stage, uint64_t now, struct 
     struct belt_chain_stage *chain = chain_of(stage);
     if (chain->holds && belt_overflow_serve(chain, err) < 0)
         return BELT_TURN_FAILED;
-    if (!chain->frame && !belt_dispatch_partials(chain, now, false))
-        return BELT_TURN_OUT;
+    int sent = chain->frame ? 1 : belt_dispatch_partials(chain, now, false, err);
+    if (sent <= 0)
+        return sent < 0 ? BELT_TURN_FAILED : BELT_TURN_OUT;
     if (chain->worker)
-        return chain->idle ? no_input(chain, now) : worker_turn(chain, now, err);
+        return chain->idle ? no_input(chain, now, err) : worker_turn(chain, now, err);
     if (!chain->frame) {
         if (!take_frame(chain, now))
-            return no_input(chain, now);
+            return no_input(chain, now, err);
         load_frame(chain, now);
     }
     int rc = run_frame(chain, err);

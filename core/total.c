@@ -6,13 +6,31 @@
 #include "core/aggregate_priv.h"
 #include "core/run_priv.h"
 
+static void begin_emission(struct belt_batcher_stage *b)
+{
+    b->emit_at = 0;
+    b->emitting = true;
+    b->sorted = false;
+}
+
+bool belt_total_full(struct belt_batcher_stage *b, const struct belt_row_frame *frame)
+{
+    bool full = belt_agg_early(b->spec->aggregate) &&
+                belt_agg_is_full(b->total, frame->count, frame->bytes);
+    if (full)
+        begin_emission(b);
+    return full;
+}
+
 int belt_total_take(struct belt_batcher_stage *b, struct belt_row_in *in,
                     const struct belt_row_frame *frame, struct belt_error *err)
 {
-    int rc = belt_agg_merge(b->total, frame->data, frame->bytes);
+    uint64_t spilled = belt_agg_spilled(b->total);
+    int rc = belt_agg_merge(b->total, frame->data, frame->bytes, err);
     if (rc < 0)
-        return belt_error_set(err, rc, "%s: merging groups: %s: raise aggregate.max_keys",
-                              b->spec->path, strerror(-rc));
+        return rc;
+    if (belt_agg_spilled(b->total) != spilled)
+        belt_count(&b->stage.stats.spilled, belt_agg_spilled(b->total) - spilled);
     if (frame->flags & BELT_EPOCH)
         in->epoch = frame->epoch;
     return 0;
@@ -27,7 +45,8 @@ static bool may_emit(const struct belt_batcher_stage *b)
     for (uint32_t s = 0; s < run->sources_used; s++)
         rewinds &= belt_source_rewinds(run->sources[s].spec);
     bool complete = !belt_load_relaxed32(&run->incomplete);
-    return complete || belt_agg_every(b->spec->aggregate) || !rewinds;
+    return complete || belt_agg_every(b->spec->aggregate) || belt_agg_early(b->spec->aggregate) ||
+           !rewinds;
 }
 
 bool belt_total_due(struct belt_batcher_stage *b, bool ended)
@@ -39,9 +58,8 @@ bool belt_total_due(struct belt_batcher_stage *b, bool ended)
     if (reached == b->epoch || (reached == UINT64_MAX && !ended))
         return false;
     b->epoch = reached;
-    b->emit_at = 0;
-    b->emitting = may_emit(b);
-    b->sorted = false;
+    if (may_emit(b))
+        begin_emission(b);
     return true;
 }
 
@@ -79,6 +97,9 @@ enum belt_turn belt_total_emit(struct belt_batcher_stage *b, uint64_t now, struc
             return BELT_TURN_FAILED;
         b->sorted = true;
     }
+    int loading = belt_agg_load(b->total, b->emit_at, err);
+    if (loading)
+        return loading < 0 ? BELT_TURN_FAILED : BELT_TURN_BUSY;
     uint32_t count = belt_agg_rows(b->total, b->emit_at, &view);
     if (!count) {
         belt_agg_clear(b->total);

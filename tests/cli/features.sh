@@ -241,6 +241,44 @@ test_aggregate() {
         'batcher.sink={ file: { path: out.txt, format: { csv: { header: false } } } }'
 }
 
+test_aggregate_that_does_not_fit_memory() {
+    rows 700
+    awk '{ print $0; print "x" NR ";1" }' in.txt >more && mv more in.txt
+    plain
+    sums() { expect_same <(LC_ALL=C sort out.txt) <(awk -F';' '{ c[$1]++; s[$1] += $2 }
+        END { for (k in c) print k "," c[k] "," s[k] }' in.txt | LC_ALL=C sort); }
+    both 0 sums 'batcher.aggregate={ group_by: key, columns: { n: count(), s: sum(n) },
+        memory: 8MiB, max_keys: 100, spill: { path: out, size: 64MiB } }' \
+        'batcher.sink={ file: { path: out.txt, format: { csv: { header: false } } } }'
+    none() { [[ -z $(ls out) ]] || fail "something is left in the folder"; }
+    none
+}
+
+# Rows of a key add up to what it has, however often it comes.
+test_aggregate_emits_full_tables_early() {
+    rows 700
+    plain
+    sums() { expect_same <(awk -F, '{ c[$1] += $2; e[$3]++ } END { for (k in c) print k, c[k];
+        for (i in e) if (e[i] > 3) print i, e[i] }' out.txt | LC_ALL=C sort) \
+        <(for k in 0 1 2 3 4 5 6; do echo "k$k 100"; done); }
+    both 0 sums 'batcher.aggregate={ group_by: key, columns: { n: count(), e: emission() },
+        emit: early, max_keys: 3 }' \
+        'batcher.sink={ file: { path: out.txt, format: { csv: { header: false } } } }'
+}
+
+# The sample's, as awk computes it from the sums.
+test_aggregate_spread() {
+    rows 700
+    plain
+    sums() { expect_same <(awk -F, '{ printf "%s %.9g %.9g\n", $1, $2, $3 }' out.txt) \
+        <(awk -F';' '{ c[$1]++; s[$1] += $2; q[$1] += $2 * $2 } END { for (k in c) {
+        v = (q[k] - s[k] * s[k] / c[k]) / (c[k] - 1); printf "%s %.9g %.9g\n", k, v, sqrt(v) } }' \
+        in.txt | LC_ALL=C sort); }
+    both 0 sums 'batcher.aggregate={ group_by: key, columns: { v: var(n), d: stddev(n) },
+        sort_by: key }' \
+        'batcher.sink={ file: { path: out.txt, format: { csv: { header: false } } } }'
+}
+
 # ---- files ---
 
 test_packed_files() {

@@ -55,7 +55,7 @@ static inline void put_text(int column, const char *bytes, size_t size)
 
 static inline int fold(void)
 {
-    int rc = belt_agg_fold(agg, &view, mask, failed);
+    int rc = belt_agg_fold(agg, &view, mask, failed, &err);
     memset(mask, 0, sizeof mask);
     view.end = texts_used = 0;
     return rc;
@@ -85,17 +85,18 @@ static inline void add_ratio(const char *name, double ratio)
 
 /* ---- fixture -------------------------------------------------------------------- */
 
+static struct belt_agg_conf conf = { .tables = 1 };
 static struct belt_agg *tables[4];
 static size_t tables_used;
 
 static inline struct belt_agg *new_table(uint64_t seed)
 {
     struct belt_agg **table = &tables[tables_used++];
-    cr_assert_eq(belt_agg_new(table, spec, seed, &err), 0, "%s", err.text);
+    cr_assert_eq(belt_agg_new(table, spec, &conf, seed, &err), 0, "%s", err.text);
     return *table;
 }
 
-static inline void use(const char *yaml)
+static inline void use_spec(const char *yaml)
 {
     static struct belt_column_info infos[COLUMNS] = {
         { "payload", BELT_TEXT, 0 }, { "name", BELT_TEXT, 0 },   { "value", BELT_DECIMAL, 1 },
@@ -106,8 +107,13 @@ static inline void use(const char *yaml)
     tree = belt_tree_new();
     cr_assert_eq(belt_tree_load_text(tree, yaml, "test.yaml", &err), 0, "%s", err.text);
     cr_assert_eq(belt_agg_spec_new(&spec, belt_tree_root(tree), &setup, &err), 0, "%s", err.text);
-    agg = new_table(7);
     start_messages();
+}
+
+static inline void use(const char *yaml)
+{
+    use_spec(yaml);
+    agg = new_table(7);
 }
 
 static inline void fini(void)
@@ -117,6 +123,17 @@ static inline void fini(void)
     belt_agg_spec_free(spec);
     belt_tree_free(tree);
     free(texts);
+}
+
+/* For another one in the same test. */
+static inline void reset(void)
+{
+    tree = NULL;
+    spec = NULL;
+    texts = NULL;
+    memset(mask, 0, sizeof mask);
+    memset(failed, 0, sizeof failed);
+    view.end = texts_used = 0;
 }
 
 /* The rows that come out, all columns as text: "a;1.5;2\n...". */

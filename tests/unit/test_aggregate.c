@@ -113,7 +113,7 @@ static void ship(struct belt_agg *from, struct belt_agg *to, size_t room, uint32
         cr_assert(size <= room && count <= most && size % 8 == 0);
         cr_assert(count || cursor == UINT64_MAX);
         cr_assert(!count || blobs[count - 1].at + blobs[count - 1].size == size);
-        cr_assert_eq(belt_agg_merge(to, out, size), 0);
+        cr_assert_eq(belt_agg_merge(to, out, size, &err), 0);
         groups += count;
     }
     cr_assert_eq(groups, belt_agg_groups(from));
@@ -141,7 +141,7 @@ Test(aggregate, merge_refuses_what_is_no_blob)
     use("{ group_by: name }");
     static const uint32_t blobs[][4] = { { 8 }, { 64, 16 }, { 48, 70000 }, { UINT32_MAX, 0 } };
     for (size_t i = 0; i < sizeof blobs / sizeof *blobs; i++)
-        cr_assert_eq(belt_agg_merge(agg, (const char *)blobs[i], sizeof blobs[i]), -EBADMSG);
+        cr_assert_eq(belt_agg_merge(agg, (const char *)blobs[i], sizeof blobs[i], &err), -EBADMSG);
 }
 
 Test(aggregate, keeps_every_group_while_it_grows)

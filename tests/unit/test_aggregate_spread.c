@@ -69,7 +69,7 @@ static struct belt_agg *merged(size_t count)
             uint32_t used;
             size_t size =
                 belt_agg_pack(tables[t], &cursor, out, sizeof out, blobs, BELT_FRAME, &used);
-            cr_assert_eq(belt_agg_merge(tables[0], out, size), 0);
+            cr_assert_eq(belt_agg_merge(tables[0], out, size, &err), 0);
         }
     return tables[0];
 }

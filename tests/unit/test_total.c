@@ -227,6 +227,108 @@ Test(total, keeps_each_interval_of_two_aggregates, .timeout = 20)
     belt_pipeline_free(p);
 }
 
+/* ---- full tables ------------------------------------------------------------------------- */
+
+#define NUMBERS(options)                                                                           \
+    "source: { counter: { count: 60000 }, concurrency: 2 }\n"                                      \
+    "processor: { concurrency: 2 }\n"                                                              \
+    "batcher: { size: 1000, aggregate: { group_by: payload, columns: { n: count() }, " options     \
+    " }, sink: keep_all }\n"
+
+Test(total, emits_each_group_once_through_a_file, .timeout = 30)
+{
+    struct belt_pipeline *p =
+        pipeline_of(NUMBERS("max_keys: 1500, spill: { path: ., size: 64MiB }"));
+    struct belt_error err = { 0 };
+    cr_assert_eq(run_to_end(p, &err), 0, "%s", err.text);
+    cr_assert_eq(kept.rows, 60000);
+    cr_assert_eq(totals_of(p).done, 60000);
+    cr_assert_eq(totals_of(p).unsettled, 0);
+    belt_pipeline_free(p);
+}
+
+Test(total, puts_groups_of_several_lanes_and_runs_together, .timeout = 30)
+{
+    struct belt_pipeline *p = pipeline_of(
+        "source: { say: { words: 'a;1,b;2,c;3,d;4,e;5,f;6', repeat: 2000 } }\n"
+        "processor: { concurrency: 3, steps: [ split: { delimiter: ';',\n"
+        "             into: { k: text, v: int } } ] }\n"
+        "batcher: { aggregate: { group_by: k, columns: { n: count(), sum: sum(v) },\n"
+        "  sort_by: [n, k], max_keys: 2, spill: { path: ., size: 64MiB } }, " CSV " }\n");
+    struct belt_error err = { 0 };
+    cr_assert_eq(run_to_end(p, &err), 0, "%s", err.text);
+    cr_assert_str_eq(kept.text, "[e:a,2000,2000|b,2000,4000|c,2000,6000|d,2000,8000|"
+                                "e,2000,10000|f,2000,12000|]");
+    belt_pipeline_free(p);
+}
+
+Test(total, spills_in_each_epoch, .timeout = 30)
+{
+    struct belt_pipeline *p =
+        pipeline_of("source: { say: { words: 'a,b,c,d', repeat: 300 } }\n"
+                    "batcher: { timeout: 1ms, aggregate: { group_by: payload, max_keys: 2,\n"
+                    "           spill: { path: ., size: 64MiB }, columns: { n: count() },\n"
+                    "           emit: { every: 20ms } }, " CSV " }\n");
+    expect_end(p);
+    cr_assert_eq(sum_of("a"), 300);
+    cr_assert_eq(sum_of("d"), 300);
+    cr_assert_eq(count_of("a,"), count_of("d,"), "each emission has each group once");
+    belt_pipeline_free(p);
+}
+
+Test(total, emits_a_full_table_early_and_loses_nothing, .timeout = 30)
+{
+    struct belt_pipeline *p =
+        pipeline_of("source: { say: { words: 'a,b,c,d,e', repeat: 400 } }\n"
+                    "processor: { concurrency: 2 }\n"
+                    "batcher: { timeout: 1ms, aggregate: { group_by: payload, max_keys: 3,\n"
+                    "           emit: early, columns: { n: count() } }, " CSV " }\n");
+    struct belt_error err = { 0 };
+    cr_assert_eq(run_to_end(p, &err), 0, "%s", err.text);
+    cr_assert_gt(count_of("a,"), 1);
+    for (const char *name = "a\0b\0c\0d\0e"; *name; name += 2)
+        cr_assert_eq(sum_of(name), 400, "%s", name);
+    cr_assert_eq(totals_of(p).done, 2000);
+    belt_pipeline_free(p);
+}
+
+Test(total, early_waits_for_a_sink_that_takes_its_time, .timeout = 30)
+{
+    struct belt_pipeline *p = pipeline_of(NUMBERS("max_keys: 2000, emit: early"));
+    struct belt_error err = { 0 };
+    kept.hold = true;
+    for (uint64_t now = 1; now < 2000; now++)
+        cr_assert_geq(belt_pipeline_turn(p, now * 1000000, &err), 0, "%s", err.text);
+    cr_assert_eq(belt_check(p, &err), 0, "%s", err.text);
+    kept.hold = false;
+    expect_end(p);
+    cr_assert_eq(kept.rows, 60000);
+    cr_assert_eq(totals_of(p).done, 60000);
+    belt_pipeline_free(p);
+}
+
+Test(total, a_full_file_fails_the_run_with_work_left, .timeout = 30)
+{
+    struct belt_pipeline *p =
+        pipeline_of(NUMBERS("max_keys: 1500, spill: { path: ., size: 1MiB }"));
+    struct belt_error err = { 0 };
+    cr_assert_eq(run_to_end(p, &err), -ENOSPC);
+    cr_assert_not_null(strstr(err.text, "aggregate.spill.size"), "%s", err.text);
+    cr_assert_eq(kept.rows, 0);
+    belt_pipeline_free(p);
+}
+
+Test(total, refuses_memory_that_is_too_small_for_its_lanes, .timeout = 20)
+{
+    struct belt_pipeline *p =
+        pipeline_of("source: { say: a }\nprocessor: { concurrency: 7 }\n"
+                    "batcher: { aggregate: { group_by: payload, memory: 7MiB }, " CSV " }\n");
+    struct belt_error err = { 0 };
+    cr_assert_eq(turn_to_end(p, &err), -EINVAL);
+    cr_assert_not_null(strstr(err.text, "8 tables"), "%s", err.text);
+    belt_pipeline_free(p);
+}
+
 /* ---- what ends a run --------------------------------------------------------------------- */
 
 Test(total, fails_the_run_beyond_max_keys_and_names_the_setting, .timeout = 20)
