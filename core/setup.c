@@ -1,6 +1,7 @@
 /* What a part may ask and tell while the pipeline is put together. */
 #include <string.h>
 
+#include "core/setup_priv.h"
 #include "core/spec_priv.h"
 
 bool belt_is_name(const char *name)
@@ -41,6 +42,12 @@ static int show(struct belt_setup *setup, int column)
     if (setup->visible)
         *setup->visible |= 1u << column;
     return column;
+}
+
+void belt_setup_hide(struct belt_setup *setup, int column)
+{
+    if (setup->visible)
+        *setup->visible &= ~(1u << column);
 }
 
 static int use(const struct belt_setup *setup, int column)

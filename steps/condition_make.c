@@ -80,7 +80,7 @@ const struct belt_relation belt_relations[] = {
 static const struct belt_setting option_settings[] = {
     { "ignore_case", BELT_SET_BOOL, AT(ignore_case), "false", "", NULL, 0, 0 },
     { "utf", BELT_SET_CHOICE, AT(utf), "off", "", BELT_UTF_CHOICES, 0, 0 },
-    { "limit", BELT_SET_INT, AT(limit), "1000000", "", NULL, 1, UINT32_MAX },
+    { "limit", BELT_SET_INT, AT(limit), "100000", "", NULL, 1, UINT32_MAX },
     { "time", BELT_SET_TEXT, AT(time), "", "", NULL, 0, 0 },
     { 0 },
 };

@@ -108,6 +108,11 @@ void belt_regex_free(struct belt_regex *regex)
     free(regex);
 }
 
+const struct belt_node *belt_regex_node(const struct belt_regex *regex)
+{
+    return regex->node;
+}
+
 uint32_t belt_regex_groups(const struct belt_regex *regex)
 {
     return regex->groups;
@@ -120,7 +125,10 @@ const char *belt_regex_name(const struct belt_regex *regex, uint32_t index)
 
 int belt_regex_group(const struct belt_regex *regex, const char *name)
 {
-    return pcre2_substring_number_from_name(regex->code, (PCRE2_SPTR)name);
+    int rc = pcre2_substring_number_from_name(regex->code, (PCRE2_SPTR)name);
+    return rc >= 0                               ? rc
+           : rc == PCRE2_ERROR_NOUNIQUESUBSTRING ? BELT_REGEX_TWO_GROUPS
+                                                 : BELT_REGEX_NO_GROUP;
 }
 
 /* ---- matching ------------------------------------------------------------------ */

@@ -11,7 +11,7 @@
 
 enum {
     BELT_REGEX_PATTERN = 16384, /* most bytes of a pattern */
-    BELT_REGEX_LIMIT = 1000000  /* steps of backtracking, unless set */
+    BELT_REGEX_LIMIT = 100000   /* steps of backtracking, unless set */
 };
 
 /* What bytes mean: each a character; or UTF-8, where a text that is none fails, or
@@ -32,7 +32,9 @@ struct belt_regex; /* read-only once made: any thread, and processes forked late
 int belt_regex_new(struct belt_regex **out, const struct belt_regex_conf *conf,
                    const struct belt_node *node, struct belt_error *err);
 void belt_regex_free(struct belt_regex *regex);
-/* Numbered groups, and the number of a named one; negative: there is none. */
+const struct belt_node *belt_regex_node(const struct belt_regex *regex);
+enum { BELT_REGEX_NO_GROUP = -1, BELT_REGEX_TWO_GROUPS = -2 };
+/* Numbered groups, and the number of a named one, or one of the above. */
 uint32_t belt_regex_groups(const struct belt_regex *regex);
 int belt_regex_group(const struct belt_regex *regex, const char *name);
 /* The names of groups, in order of the alphabet; NULL past the end. */

@@ -118,15 +118,9 @@ int belt_split_make(struct belt_split *split, struct belt_setup *setup, struct b
     split->delimiter_size = (uint32_t)size;
     memcpy(&split->delimiter_word, split->delimiter, size);
     split->delimiter_mask = UINT64_MAX >> (64 - 8 * size);
-    split->source = belt_setup_field(setup, belt_step_place(setup, "from"), split->from, err);
+    split->source = belt_text_field(setup, "from", split->from, "split", err);
     if (split->source < 0)
         return split->source;
-    const struct belt_column_info *source = belt_setup_info(setup, split->source);
-    char type[BELT_TYPE_ROOM];
-    if (source->type != BELT_TEXT)
-        return belt_node_error(err, belt_step_place(setup, "from"),
-                               "only a text can be split; '%s' is %s", split->from,
-                               belt_type_name(type, source->type, source->digits));
     int rc = add_fields(split, setup, err);
     if (rc < 0)
         return rc;
@@ -229,7 +223,7 @@ static int split_init(void *state, void *conf, const struct belt_instance *in,
 void belt_split_base(const struct belt_split *split, struct belt_view *view)
 {
     for (uint32_t t = 0; t < split->texts.count; t++)
-        view->columns[split->texts.columns[t]].base = view->columns[split->source].base;
+        belt_step_borrow(view, split->texts.columns[t], split->source);
 }
 
 uint32_t belt_split_end(const struct belt_split *split, struct belt_view *view,

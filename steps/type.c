@@ -3,6 +3,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "steps/steps_priv.h"
+
 /* "decimal(2)" -> 2; anything else that begins so is refused with its range. */
 static int decimal_digits(const struct belt_node *node, const char *text, unsigned *digits,
                           struct belt_error *err)
@@ -61,4 +63,19 @@ enum belt_flaw belt_type_store(const struct belt_column_info *info, struct belt_
         return belt_number_parse(text, span.size, info->digits, &to->as.numbers[i]);
     to->as.spans[i] = span;
     return BELT_FLAW_NONE;
+}
+
+int belt_text_field(struct belt_setup *setup, const char *setting, const char *name,
+                    const char *done, struct belt_error *err)
+{
+    char type[BELT_TYPE_ROOM];
+    int column = belt_setup_field(setup, belt_step_place(setup, setting), name, err);
+    if (column < 0)
+        return column;
+    const struct belt_column_info *info = belt_setup_info(setup, column);
+    if (info->type == BELT_TEXT)
+        return column;
+    return belt_node_error(err, belt_step_place(setup, setting),
+                           "only a text can be %s; '%s' is %s", done, name,
+                           belt_type_name(type, info->type, info->digits));
 }

@@ -169,6 +169,39 @@ test_workers() {
         processor.memory=64MiB
 }
 
+# steps STEP...: of the plain pipeline, behind its split.
+steps() {
+    local list=$split
+    printf -v list '%s, %s' "$list" "$(IFS=,; echo "$*")"
+    echo "processor.steps=[ $list ]"
+}
+
+test_conditions() {
+    rows 100
+    plain
+    third() { expect_same <(grep '^k3' in.txt) out.txt; }
+    both 0 third "$(steps \
+        'keep: { key: { matches: "^K3$", ignore_case: true, utf: keep, limit: 999 } }')"
+    both 0 third "$(steps 'keep: { key: { contains: [3, x] } }')"
+    both 0 third "$(steps 'keep: { key: { is: [k3] }, payload: { empty: false } }')"
+    both 0 third "$(steps 'drop: { not: { key: { starts_with: k3, ends_with: 3 } } }')"
+    both 0 third "$(steps 'keep: { key: k3, n: { since: 1970-01-01, time: seconds } }')"
+    both 0 third "$(steps 'keep: { key: { from: k3, to: k3 }, n: { to: { field: n } } }')"
+}
+
+test_small_steps() {
+    rows 100
+    plain
+    first() { expect_same <(awk 'NR % 10 == 1' in.txt) out.txt; }
+    both 0 first source.concurrency=1 processor.concurrency=1 "$(steps 'sample: 10')"
+    third() { expect_same <(grep '^k3' in.txt) out.txt; }
+    both 0 third "$(steps 'rename: { key: name }' 'keep: { name: k3 }')"
+    both 0 third "$(steps 'match: { pattern: "k(?<d>[0-9]);", into: { d: int } }' 'keep: { d: 3 }')"
+    both 0 third "$(steps 'match: { pattern: "k(?<d>3);", else: drop }')"
+    both 0 third "$(steps 'time: { from: n, format: seconds, into: at, to: rfc3339, floor: 1h }' \
+        'keep: { key: k3, at: 1970-01-01T00:00:00Z }')"
+}
+
 # ---- batchers ------------------------------------------------------------------------
 
 test_batches_by_size() {
