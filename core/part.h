@@ -265,6 +265,10 @@ struct belt_sink {
     /* Its format where none is set, as in YAML: "raw", "{ packed: [name, value] }".
      * NULL: `lines`, in `failed` `ndjson`. */
     const char *format;
+    /* The time: called at the start of each turn, before all batches of it. `now`: nanoseconds
+     * of a clock that never goes back, a fake one in tests. Returns the time at which it wants
+     * to be called at the latest, UINT64_MAX for none. Not for sinks in workers. May be NULL. */
+    uint64_t (*tick)(void *state, uint64_t now);
 };
 
 /* How a message becomes a row. Chosen by a sink's `format:` setting. */

@@ -151,6 +151,7 @@ struct belt_batcher_stage {
     struct belt_row_out refused;     /* to `failed`: the rows of batches that failed for good */
     bool sends_refused;              /* there is such an edge */
     uint64_t sample_due;             /* when a batch is timed next */
+    uint64_t tick_due;               /* when the sink wants to be told the time, at the latest */
     uint64_t failures;               /* batches that the sink refused */
     struct belt_failure failure;     /* the first of them */
     struct belt_agg *total;          /* aggregate: the merged table */

@@ -58,7 +58,7 @@ static uint64_t batcher_deadline(const struct belt_stage *stage)
 {
     const struct belt_batcher_stage *b = (const struct belt_batcher_stage *)(const void *)stage;
     uint64_t first = belt_batches_next_deadline(b->batches);
-    uint64_t look = b->worker ? belt_worker_deadline(&b->worker->worker) : UINT64_MAX;
+    uint64_t look = b->worker ? belt_worker_deadline(&b->worker->worker) : b->tick_due;
     return look < first ? look : first;
 }
 
@@ -126,6 +126,7 @@ bool belt_batcher_make_room(struct belt_batcher_stage *b)
 /* What is due for the sink. True when anything moved. */
 static bool serve_sink(struct belt_batcher_stage *b, uint64_t now)
 {
+    b->tick_due = b->sink->tick && !b->worker ? b->sink->tick(b->state, now) : UINT64_MAX;
     bool moved = b->sink->poll && b->sink->poll(b->state) > 0; /* none has both: a worker */
     moved |= belt_refused_move(b);
     while (hand_over(b, belt_batches_retry(b->batches, now)))

@@ -64,7 +64,7 @@ static int posix_fsync(struct belt_backend *backend, int fd, uint64_t cookie)
 {
     if (backend->in_flight == backend->depth)
         return -EBUSY;
-    return keep(backend, fsync(fd), cookie);
+    return keep(backend, fdatasync(fd), cookie);
 }
 
 static uint32_t posix_reap(struct belt_backend *backend, struct belt_io_done *done, uint32_t room,

@@ -35,6 +35,7 @@ struct belt_backend_ops {
                 uint64_t cookie);
     int (*write)(struct belt_backend *backend, int fd, const void *from, uint32_t size,
                  uint64_t offset, uint64_t cookie);
+    /* What was written is on the disk, with what it takes to find it there: fdatasync. */
     int (*fsync)(struct belt_backend *backend, int fd, uint64_t cookie);
     /* Collects up to `room` results; `wait`: at least one, if any is under way. Their number. */
     uint32_t (*reap)(struct belt_backend *backend, struct belt_io_done *done, uint32_t room,

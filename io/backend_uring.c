@@ -143,7 +143,7 @@ static int uring_fsync(struct belt_backend *backend, int fd, uint64_t cookie)
     struct io_uring_sqe *sqe = entry(backend);
     if (!sqe)
         return -EBUSY;
-    io_uring_prep_fsync(sqe, fd, 0);
+    io_uring_prep_fsync(sqe, fd, IORING_FSYNC_DATASYNC);
     return submit(backend, sqe, cookie);
 }
 

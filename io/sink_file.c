@@ -1,121 +1,132 @@
 /* The sink `file`: batches into one file, or into one for each key. With mode
- * `replace` a file is written beside its place as PATH.partial and renamed when
- * the run is complete; a run that stops early leaves the .partial files there
- * and the old ones as they were. */
-#include "io/sink_file_priv.h"
-
+ * `replace` a file is written beside its place as PATH.partial and renamed when it is
+ * complete; a run that stops early leaves the .partial files there and the old ones as
+ * they were. */
 #include <errno.h>
-#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "core/hash_priv.h"
-#include "io/writer_priv.h"
+#include "core/clock_priv.h"
+#include "core/settings_priv.h"
+#include "io/sink_file_priv.h"
 
-enum { MODE_REPLACE, MODE_APPEND };
-
-struct sink_conf {
-    const char *path;
-    int mode;
-    int64_t open_files;
-    bool sync;
-};
-
-struct out_file {
-    struct belt_target target; /* fd -1: not open; offset kept over an eviction */
-    char *path, *partial;      /* partial NULL: written in place */
-    char *key;
-    uint32_t key_size, hash;
-    bool begun; /* opened before: what is in it is ours */
-    struct out_file *next_of_bucket, *next_of_all;
-    struct out_file *older, *newer; /* among the open ones, by last use */
-};
-
-struct sink_state {
-    struct sink_conf *conf;
-    struct belt_writer writer;
-    const char *header;
-    uint32_t header_size;
-    bool keyed;
-    struct out_file *all;
-    struct out_file **buckets;
-    uint32_t buckets_used, files; /* buckets: a power of two */
-    struct out_file *newest, *oldest;
-    int64_t open;
-};
+#define AT(field) offsetof(struct belt_file_conf, field)
+#define IN_ROTATE(field) offsetof(struct belt_rotate_conf, field)
 
 static const struct belt_setting settings[] = {
-    { "path", BELT_SET_TEXT, offsetof(struct sink_conf, path), NULL,
-      "file to write; {key} in it stands for the batch key, a file each", NULL, 0, 0 },
-    { "mode", BELT_SET_CHOICE, offsetof(struct sink_conf, mode), "replace",
+    { "path", BELT_SET_TEXT, AT(path), NULL,
+      "file to write; {key} in it stands for the batch key, a file each; {n} and {date} for the "
+      "number and the beginning of a file",
+      NULL, 0, 0 },
+    { "mode", BELT_SET_CHOICE, AT(mode), "replace",
       "replace: a new file takes the place of the old one at the end; append: add to it",
       "replace|append", 0, 0 },
-    { "open_files", BELT_SET_INT, offsetof(struct sink_conf, open_files), "64",
-      "most files kept open at once", NULL, 1, 1 << 20 },
-    { "sync", BELT_SET_BOOL, offsetof(struct sink_conf, sync), "false",
-      "have the disk hold the files before the run ends", NULL, 0, 0 },
+    { "rotate", BELT_SET_TREE, AT(rotate_node), "",
+      "a new file by size and time: { size: 1GiB, every: 1h, keep: 24 }; with {n} in path", NULL, 0,
+      0 },
+    { "compression", BELT_SET_CHOICE, AT(compression), "none",
+      "each batch a gzip member, or a zstd frame, of its own", BELT_PACKINGS, 0, 0 },
+    { "level", BELT_SET_INT, AT(level), "0",
+      "of compression: 1 is fastest, gz up to 9, zstd to 19; 0: 6 or 3", NULL, 0, 19 },
+    { "sync", BELT_SET_CHOICE, AT(sync), "none",
+      "end: the disk holds the files before the run ends; batch: before a message is settled",
+      "none|end|batch", 0, 0 },
+    { "sync_every", BELT_SET_TIME, AT(sync_every), "0s",
+      "with sync: batch, one sync of a file so often, for all batches since; 0s: when the last "
+      "one is done",
+      NULL, 0, 0 },
+    { "open_files", BELT_SET_INT, AT(open_files), "64", "most files kept open at once", NULL, 1,
+      1 << 20 },
+    { "max_files", BELT_SET_INT, AT(max_files), "100000",
+      "most keys, of each instance; batches of others fail", NULL, 1, 1 << 26 },
     { 0 },
 };
 
-/* ---- names --------------------------------------------------------------------- */
-
-static bool is_plain(unsigned char c)
-{
-    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_' ||
-           c == '-' || c == '.';
-}
-
-static char *put_key(char *to, const char *key, uint32_t size)
-{
-    static const char hex[] = "0123456789ABCDEF";
-    if (!size)
-        *to++ = '%';
-    for (uint32_t i = 0; i < size; i++) {
-        unsigned char c = (unsigned char)key[i];
-        if (is_plain(c) && (c != '.' || i)) {
-            *to++ = (char)c;
-            continue;
-        }
-        *to++ = '%';
-        *to++ = hex[c >> 4];
-        *to++ = hex[c & 15];
-    }
-    return to;
-}
-
-char *belt_sink_path(const char *path, const char *key, uint32_t key_size)
-{
-    size_t keys = 0;
-    for (const char *at = path; (at = strstr(at, "{key}")); at += 5)
-        keys++;
-    char *out = malloc(strlen(path) + keys * (3 * (size_t)key_size + 1) + 1);
-    char *to = out;
-    while (out && *path) {
-        if (strncmp(path, "{key}", 5) == 0) {
-            to = put_key(to, key, key_size);
-            path += 5;
-        } else {
-            *to++ = *path++;
-        }
-    }
-    if (out)
-        *to = 0;
-    return out;
-}
+static const struct belt_setting rotate_settings[] = {
+    { "size", BELT_SET_SIZE, IN_ROTATE(size), "0B",
+      "most bytes of a file, unless one batch alone has more", NULL, 0, 0 },
+    { "every", BELT_SET_TIME, IN_ROTATE(every), "0s", "so often, by the clock: 1h: at each hour",
+      NULL, 0, 0 },
+    { "keep", BELT_SET_INT, IN_ROTATE(keep), "0",
+      "most complete files; older ones are removed; 0: all", NULL, 0, INT32_MAX },
+    { 0 },
+};
 
 /* ---- before anything is written ------------------------------------------------ */
 
+static int check_rotate(struct belt_file_conf *conf, struct belt_error *err)
+{
+    const struct belt_node *node = conf->rotate_node;
+    struct belt_settings_in in = {
+        .table = rotate_settings, .node = node, .at = node, .what = "rotate"
+    };
+    if (!node)
+        return 0;
+    struct belt_tree *tree = belt_tree_new(); /* of defaults, read at once */
+    if (!tree)
+        return belt_error_set(err, -ENOMEM, "rotate: out of memory");
+    int rc = belt_settings_read(&in, &conf->rotate, tree, err);
+    belt_tree_free(tree);
+    if (rc < 0)
+        return rc;
+    if (!belt_out_has(conf->path, "{n}"))
+        return belt_node_error(err, node,
+                               "rotate: the files need different names: put {n} into "
+                               "path, as in log-{n}.txt");
+    if (!conf->rotate.size && !conf->rotate.every)
+        return belt_node_error(err, node, "rotate: set size, or every, or both");
+    if (conf->rotate.every && conf->rotate.every < 1000000000u)
+        return belt_node_error(err, node, "rotate: every is at least 1s");
+    return 0;
+}
+
+static int check_names(const struct belt_file_conf *conf, const struct belt_node *node,
+                       struct belt_error *err)
+{
+    const char *slash = strrchr(conf->path, '/');
+    const char *n = strstr(conf->path, "{n}"), *date = strstr(conf->path, "{date}");
+    if (slash && ((n && n < slash) || (date && date < slash)))
+        return belt_node_error(err, node,
+                               "path: {n} and {date} belong to a file's name, not to "
+                               "its directory");
+    if (n && conf->mode == BELT_MODE_APPEND)
+        return belt_node_error(err, node,
+                               "path: with {n} each file is a new one: leave mode: append away");
+    return 0;
+}
+
+static int check_sync(const struct belt_file_conf *conf, const struct belt_node *node,
+                      struct belt_error *err)
+{
+    bool replaces = conf->mode == BELT_MODE_REPLACE && !belt_out_has(conf->path, "{n}");
+    if (conf->sync == BELT_SYNC_BATCH && replaces)
+        return belt_node_error(err, node,
+                               "sync: batch: what is settled must not be replaced by a "
+                               "later run: set mode: append, put {n} into path, or sync: end");
+    if (conf->sync_every && conf->sync != BELT_SYNC_BATCH)
+        return belt_node_error(err, node, "sync_every needs sync: batch");
+    return 0;
+}
+
 static int prepare(void *part_conf, struct belt_setup *setup, struct belt_error *err)
 {
-    const struct sink_conf *conf = part_conf;
+    struct belt_file_conf *conf = part_conf;
+    const struct belt_node *node = belt_setup_node(setup);
     if (!*conf->path)
-        return belt_node_error(err, belt_setup_node(setup), "path: name the file to write");
-    if (!strstr(conf->path, "{key}"))
+        return belt_node_error(err, node, "path: name the file to write");
+    int rc = check_rotate(conf, err);
+    if (rc == 0)
+        rc = check_names(conf, node, err);
+    if (rc == 0)
+        rc = check_sync(conf, node, err);
+    if (rc == 0)
+        rc = belt_packer_check(conf->compression, conf->level, node, err);
+    if (rc == 0 && !belt_out_has(conf->path, "{key}"))
         belt_setup_limit(setup, 1); /* two writers would overwrite each other */
-    return 0;
+    return rc;
 }
 
 static int check_directory(const char *path, size_t size, struct belt_error *err)
@@ -139,19 +150,30 @@ static int check_directory(const char *path, size_t size, struct belt_error *err
     return rc;
 }
 
-/* What can be known of the place: its directory as far as no key is in it. */
+/* Bytes of `path` before the first part that is filled in; all of it without one. */
+static size_t known_size(const char *path)
+{
+    static const char *const words[] = { "{key}", "{n}", "{date}" };
+    size_t size = strlen(path);
+    for (size_t w = 0; w < sizeof words / sizeof *words; w++) {
+        const char *at = strstr(path, words[w]);
+        size = at && (size_t)(at - path) < size ? (size_t)(at - path) : size;
+    }
+    return size;
+}
+
+/* What can be known of the place: its directory as far as nothing is filled in. */
 static int check_place(void *part_conf, struct belt_error *err)
 {
-    const struct sink_conf *conf = part_conf;
-    const char *key = strstr(conf->path, "{key}");
+    const struct belt_file_conf *conf = part_conf;
     struct stat st;
-    size_t size = key ? (size_t)(key - conf->path) : strlen(conf->path);
+    size_t size = known_size(conf->path);
+    int there = conf->path[size] ? -1 : stat(conf->path, &st);
     while (size && conf->path[size - 1] != '/')
         size--;
-    int there = key ? -1 : stat(conf->path, &st);
     if (there == 0 && S_ISDIR(st.st_mode))
         return belt_error_set(err, -EISDIR, "cannot write %s: it is a directory", conf->path);
-    bool in_place = there == 0 && (conf->mode == MODE_APPEND || !S_ISREG(st.st_mode));
+    bool in_place = there == 0 && (conf->mode == BELT_MODE_APPEND || !S_ISREG(st.st_mode));
     if (!in_place)
         return check_directory(conf->path, size > 1 ? size - 1 : size, err);
     if (access(conf->path, W_OK) < 0)
@@ -162,274 +184,126 @@ static int check_place(void *part_conf, struct belt_error *err)
     return 0;
 }
 
-/* ---- open files ---------------------------------------------------------------- */
-
-static void unlink_use(struct sink_state *s, struct out_file *file)
-{
-    *(file->older ? &file->older->newer : &s->oldest) = file->newer;
-    *(file->newer ? &file->newer->older : &s->newest) = file->older;
-}
-
-static void link_newest(struct sink_state *s, struct out_file *file)
-{
-    file->older = s->newest;
-    file->newer = NULL;
-    *(s->newest ? &s->newest->newer : &s->oldest) = file;
-    s->newest = file;
-}
-
-static void close_file(struct sink_state *s, struct out_file *file)
-{
-    unlink_use(s, file);
-    close(file->target.fd);
-    file->target.fd = -1;
-    s->open--;
-}
-
-/* Closes the file unused for longest that has no batch under way. */
-static void evict(struct sink_state *s)
-{
-    for (;;) {
-        for (struct out_file *file = s->oldest; file; file = file->newer)
-            if (!file->target.queued) {
-                close_file(s, file);
-                return;
-            }
-        belt_writer_wait(&s->writer);
-        belt_writer_poll(&s->writer);
-    }
-}
-
-/* Written beside its place, unless something other than a file is there
- * (/dev/null, a pipe): that must not be renamed over. */
-static int choose_name(struct sink_state *s, struct out_file *file, struct belt_error *err)
-{
-    struct stat st;
-    bool there = stat(file->path, &st) == 0;
-    if (there && S_ISDIR(st.st_mode))
-        return belt_error_set(err, -EISDIR, "write %s: it is a directory", file->path);
-    if (s->conf->mode == MODE_APPEND || (there && !S_ISREG(st.st_mode)))
-        return 0;
-    file->partial = malloc(strlen(file->path) + sizeof ".partial");
-    if (!file->partial)
-        return belt_error_set(err, -ENOMEM, "write %s: out of memory", file->path);
-    strcat(strcpy(file->partial, file->path), ".partial");
-    file->target.name = file->partial;
-    return 0;
-}
-
-static int begin(struct sink_state *s, struct out_file *file, struct belt_error *err)
-{
-    struct stat st;
-    bool regular = fstat(file->target.fd, &st) == 0 && S_ISREG(st.st_mode);
-    file->target.offset = regular ? (uint64_t)st.st_size : BELT_IO_STREAM;
-    file->begun = true;
-    if (regular && lseek(file->target.fd, 0, SEEK_END) > 0)
-        return 0;
-    return belt_writer_header(&file->target, s->header, s->header_size, err);
-}
-
-static int open_file(struct sink_state *s, struct out_file *file, struct belt_error *err)
-{
-    int rc = file->begun || file->partial ? 0 : choose_name(s, file, err);
-    if (rc < 0)
-        return rc;
-    int flags = O_WRONLY | O_CREAT | O_CLOEXEC;
-    if (file->partial && !file->begun)
-        flags |= O_TRUNC; /* left by a run that stopped early */
-    while (s->open >= s->conf->open_files)
-        evict(s);
-    while ((file->target.fd = open(file->target.name, flags, 0666)) < 0 && errno == EMFILE &&
-           s->open)
-        evict(s);
-    if (file->target.fd < 0)
-        return belt_error_set(err, -errno, "write %s: %s", file->target.name, strerror(errno));
-    link_newest(s, file);
-    s->open++;
-    rc = file->begun ? 0 : begin(s, file, err);
-    if (rc < 0) {
-        close_file(s, file);
-        file->begun = false;
-    }
-    return rc;
-}
-
-/* ---- by key -------------------------------------------------------------------- */
-
-static void grow(struct sink_state *s)
-{
-    uint32_t size = s->buckets_used ? 2 * s->buckets_used : 64;
-    struct out_file **buckets = calloc(size, sizeof *buckets);
-    if (!buckets)
-        return; /* longer chains, no harm */
-    free(s->buckets);
-    s->buckets = buckets;
-    s->buckets_used = size;
-    for (struct out_file *file = s->all; file; file = file->next_of_all) {
-        file->next_of_bucket = buckets[file->hash & (size - 1)];
-        buckets[file->hash & (size - 1)] = file;
-    }
-}
-
-static void free_file(struct out_file *file)
-{
-    free(file->path);
-    free(file->partial);
-    free(file->key);
-    free(file);
-}
-
-static struct out_file *add_file(struct sink_state *s, const char *key, uint32_t size,
-                                 uint32_t hash)
-{
-    if (s->files >= s->buckets_used)
-        grow(s);
-    struct out_file *file = s->buckets ? calloc(1, sizeof *file) : NULL;
-    if (!file)
-        return NULL;
-    file->path = belt_sink_path(s->conf->path, key, size);
-    file->key = malloc((size_t)size + 1);
-    if (!file->path || !file->key) {
-        free_file(file);
-        return NULL;
-    }
-    memcpy(file->key, key, size);
-    file->key_size = size;
-    file->hash = hash;
-    file->target = (struct belt_target){ .fd = -1, .name = file->path };
-    file->next_of_all = s->all;
-    s->all = file;
-    file->next_of_bucket = s->buckets[hash & (s->buckets_used - 1)];
-    s->buckets[hash & (s->buckets_used - 1)] = file;
-    s->files++;
-    return file;
-}
-
-/* The file of a key; without "{key}" in the path there is one for all. */
-static struct out_file *file_of(struct sink_state *s, const char *key, uint32_t size)
-{
-    if (!s->keyed)
-        size = 0;
-    uint32_t hash = belt_hash(key, size);
-    struct out_file *file = s->buckets ? s->buckets[hash & (s->buckets_used - 1)] : NULL;
-    for (; file; file = file->next_of_bucket)
-        if (file->hash == hash && file->key_size == size && memcmp(file->key, key, size) == 0)
-            return file;
-    return add_file(s, key, size, hash);
-}
-
 /* ---- an instance --------------------------------------------------------------- */
 
 static int init(void *state, void *conf, const struct belt_instance *in, struct belt_error *err)
 {
-    struct sink_state *s = state;
+    struct belt_file_sink *s = state;
     s->conf = conf;
-    s->keyed = strstr(s->conf->path, "{key}") != NULL;
+    s->keyed = belt_out_has(s->conf->path, "{key}");
+    s->numbered = belt_out_has(s->conf->path, "{n}");
     s->header = in->header;
     s->header_size = in->header_size;
-    return belt_writer_open(&s->writer, in->backend, err);
+    s->now = belt_now();
+    s->wall_less_now = (uint64_t)belt_epoch() - s->now;
+    int rc = belt_outs_new(s, err);
+    if (rc < 0)
+        return rc;
+    rc = belt_writer_open(&s->writer, in->backend, err);
+    if (rc == 0) {
+        s->writer.durable = s->conf->sync == BELT_SYNC_BATCH;
+        s->writer.every = s->conf->sync_every;
+        rc = belt_writer_pack(&s->writer, s->conf->compression, (int)s->conf->level, err);
+        if (rc < 0)
+            belt_writer_close(&s->writer);
+    }
+    if (rc < 0)
+        belt_outs_free(s);
+    return rc;
+}
+
+/* Open, and with room for so many bytes more. */
+static int make_ready(struct belt_file_sink *s, struct belt_out *out, uint64_t size,
+                      struct belt_error *err)
+{
+    int rc = 0;
+    if (out->target.broken) {
+        belt_writer_drain(&s->writer, &out->target);
+        rc = belt_out_give_up(s, out, err);
+    } else if (belt_out_over(s, out, size)) {
+        rc = belt_out_rotate(s, out, err);
+    }
+    if (rc < 0)
+        return rc;
+    if (out->target.fd < 0)
+        return belt_out_open(s, out, err);
+    belt_outs_touch(s, out);
+    return 0;
 }
 
 static int batch(void *state, struct belt_batch *batch, struct belt_error *err)
 {
-    struct sink_state *s = state;
-    struct out_file *file = file_of(s, batch->key, batch->key_size);
-    if (!file)
-        return belt_error_set(err, -ENOMEM, "write %s: out of memory", s->conf->path);
-    if (file->target.fd < 0) {
-        int rc = open_file(s, file, err);
-        if (rc < 0) {
-            belt_target_account(&file->target, batch, rc);
-            return rc;
-        }
-    } else if (file != s->newest) {
-        unlink_use(s, file);
-        link_newest(s, file);
-    }
-    return belt_writer_put(&s->writer, &file->target, batch, err);
+    struct belt_file_sink *s = state;
+    struct belt_out *out = belt_outs_of(s, batch->key, batch->key_size, err);
+    if (!out)
+        return err->code;
+    int rc = make_ready(s, out, batch->bytes_size, err);
+    if (rc == 0)
+        return belt_writer_put(&s->writer, &out->target, batch, err);
+    belt_target_account(&out->target, batch, rc);
+    return rc;
 }
 
 static int poll_writes(void *state)
 {
-    return belt_writer_poll(&((struct sink_state *)state)->writer);
+    return belt_writer_poll(&((struct belt_file_sink *)state)->writer);
 }
 
 static int fd(void *state)
 {
-    const struct belt_backend *backend = ((struct sink_state *)state)->writer.backend;
+    const struct belt_backend *backend = ((struct belt_file_sink *)state)->writer.backend;
     return backend->in_flight ? backend->ops->fd(backend) : -1;
 }
 
-/* A new name is on the disk when its directory is. */
-static int sync_directory(const char *path, struct belt_error *err)
+/* Files whose time is over are complete although no row comes. */
+static uint64_t tick(void *state, uint64_t now)
 {
-    const char *slash = strrchr(path, '/');
-    size_t size = slash ? (size_t)(slash - path) + (slash == path) : 1;
-    char *directory = strndup(slash ? path : ".", size);
-    int at = directory ? open(directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC) : -1;
-    int rc = at >= 0 && fsync(at) == 0 ? 0 : -1;
-    if (rc < 0)
-        rc = belt_error_set(err, -errno, "sync %s: %s", directory ? directory : path,
-                            strerror(errno));
-    if (at >= 0)
-        close(at);
-    free(directory);
-    return rc;
-}
-
-static int complete_file(struct sink_state *s, struct out_file *file, struct belt_error *err)
-{
-    int rc = 0;
-    if (s->conf->sync && file->target.offset != BELT_IO_STREAM) {
-        rc = file->target.fd < 0 ? open_file(s, file, err) : 0;
-        rc = rc < 0 ? rc : belt_writer_sync(&s->writer, &file->target, err);
+    struct belt_file_sink *s = state;
+    uint64_t every = s->conf->rotate.every, before = belt_sink_wall(s);
+    s->now = s->writer.now = now;
+    uint64_t wall = belt_sink_wall(s), due = belt_writer_deadline(&s->writer);
+    if (!every)
+        return due;
+    for (uint32_t i = 0; before / every != wall / every && i < s->outs_used; i++) {
+        struct belt_error err;
+        if (belt_out_over(s, &s->outs[i], 0) && belt_out_rotate(s, &s->outs[i], &err) < 0 &&
+            !s->late.code)
+            s->late = err;
     }
-    if (file->target.fd >= 0)
-        close_file(s, file);
-    /* Rows are missing, as was reported: the old file is the better one, and what
-     * could be written stays beside it. */
-    if (rc < 0 || !file->partial || file->target.torn)
-        return rc;
-    if (rename(file->partial, file->path) < 0)
-        return belt_error_set(err, -errno, "rename %s to %s: %s", file->partial, file->path,
-                              strerror(errno));
-    return s->conf->sync ? sync_directory(file->path, err) : 0;
+    uint64_t next = now + every - wall % every;
+    return next < due ? next : due;
 }
 
 /* A complete run leaves a file even when there was no row for it. */
 static int finish(void *state, bool complete, struct belt_error *err)
 {
-    struct sink_state *s = state;
+    struct belt_file_sink *s = state;
     if (!complete)
         return 0;
-    while (s->writer.backend->in_flight || s->writer.ended) {
-        belt_writer_wait(&s->writer);
-        belt_writer_poll(&s->writer);
-    }
+    belt_writer_drain(&s->writer, NULL);
     int rc = 0;
-    struct out_file *only = s->keyed ? NULL : file_of(s, "", 0);
-    if (only && !only->begun)
-        rc = open_file(s, only, err);
-    for (struct out_file *file = s->all; file; file = file->next_of_all)
-        if (file->begun && rc == 0)
-            rc = complete_file(s, file, err);
+    struct belt_out *only = s->keyed ? NULL : belt_outs_of(s, "", 0, err);
+    if (only && !only->begun && !(only->n > 1 || only->more))
+        rc = belt_out_open(s, only, err);
+    for (uint32_t i = 0; i < s->outs_used && rc == 0; i++) {
+        struct belt_out *out = &s->outs[i];
+        if (out->begun)
+            rc =
+                out->target.broken ? belt_out_give_up(s, out, err) : belt_out_complete(s, out, err);
+    }
+    if (rc == 0 && s->late.code) {
+        *err = s->late;
+        rc = err->code;
+    }
     return rc;
 }
 
 static void fini(void *state, void *conf)
 {
-    struct sink_state *s = state;
+    struct belt_file_sink *s = state;
     (void)conf;
     belt_writer_close(&s->writer);
-    for (struct out_file *file = s->all, *next; file; file = next) {
-        next = file->next_of_all;
-        if (file->target.fd >= 0)
-            close(file->target.fd);
-        free_file(file);
-    }
-    free(s->buckets);
-    s->all = NULL;
-    s->buckets = NULL;
+    belt_outs_free(s);
 }
 
 const struct belt_sink belt_sink_file = {
@@ -439,8 +313,8 @@ const struct belt_sink belt_sink_file = {
         .name = "file",
         .help = "rows into a file, or into one for each batch key",
         .settings = settings,
-        .conf_size = sizeof(struct sink_conf),
-        .state_size = sizeof(struct sink_state),
+        .conf_size = sizeof(struct belt_file_conf),
+        .state_size = sizeof(struct belt_file_sink),
         .prepare = prepare,
         .open = check_place,
         .init = init,
@@ -451,4 +325,5 @@ const struct belt_sink belt_sink_file = {
     .poll = poll_writes,
     .finish = finish,
     .fd = fd,
+    .tick = tick,
 };

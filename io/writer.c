@@ -7,16 +7,10 @@
 #include <string.h>
 #include <unistd.h>
 
-#define LARGEST (1u << 30) /* bytes of one write: the kernel takes no more than 2 GiB */
+#include "io/write_priv.h"
 
-struct belt_write {
-    struct belt_write *next; /* in the list it is in */
-    struct belt_write *next_of_all;
-    struct belt_target *target;
-    struct belt_batch *batch;
-    uint64_t done;
-    int code; /* 1: under way, else 0 or negative */
-};
+#define LARGEST (1u << 30) /* bytes of one write: the kernel takes no more than 2 GiB */
+#define SPARES 16          /* made at the start: as many as there are batches out */
 
 /* ---- SIGPIPE ------------------------------------------------------------------- */
 
@@ -59,36 +53,73 @@ static void guard_end(const struct pipe_guard *guard)
 
 /* ---- single writes ------------------------------------------------------------- */
 
-static int refused(const struct belt_target *target, const char *what, int code,
-                   struct belt_error *err)
+int belt_target_error(struct belt_target *target, const char *what, int code,
+                      struct belt_error *err)
 {
-    return belt_error_set(err, code, "%s %s: %s", what, target->name, strerror(-code));
+    const char *name = target->name ? target->name : target->name_of(target);
+    return belt_error_set(err, code, "%s %s: %s", what, name, strerror(-code));
 }
 
-static void submit(struct belt_writer *writer, struct belt_write *write)
+/* The next bytes for the file; a piece of none: all are written. */
+static int next_piece(struct belt_write *write)
+{
+    if (write->packer)
+        return belt_packer_next(write->packer, &write->piece, &write->piece_size);
+    uint64_t left = write->batch->bytes_size - write->taken;
+    write->piece = write->batch->bytes + write->taken;
+    write->piece_size = left < LARGEST ? (uint32_t)left : LARGEST;
+    write->taken += write->piece_size;
+    return 0;
+}
+
+static int submit(struct belt_writer *writer, struct belt_write *write)
 {
     struct belt_target *target = write->target;
-    uint64_t left = write->batch->bytes_size - write->done;
-    uint64_t at = target->offset == BELT_IO_STREAM ? BELT_IO_STREAM : target->offset + write->done;
-    int rc = writer->backend->ops->write(
-        writer->backend, target->fd, write->batch->bytes + write->done,
-        left < LARGEST ? (uint32_t)left : LARGEST, at, (uint64_t)(uintptr_t)write);
-    target->busy = rc >= 0;
-    write->code = rc < 0 ? rc : 1;
+    uint64_t at =
+        target->offset == BELT_IO_STREAM ? BELT_IO_STREAM : target->offset + write->written;
+    return writer->backend->ops->write(writer->backend, target->fd, write->piece, write->piece_size,
+                                       at, (uint64_t)(uintptr_t)write);
 }
 
 /* Ends the write in its target: the next one goes after it, or where it began. */
-static void end(struct belt_write *write, int code)
+static void end(struct belt_writer *writer, struct belt_write *write, int code)
 {
     struct belt_target *target = write->target;
     write->code = code;
     target->busy = false;
-    if (target->offset == BELT_IO_STREAM)
+    target->ahead -= write->batch->bytes_size;
+    writer->writes--;
+    if (write->packer)
+        for (uint32_t p = 0; p < writer->packers_used; p++)
+            if (writer->packers[p] == write->packer)
+                writer->packing &= ~(1u << p);
+    bool stream = target->offset == BELT_IO_STREAM;
+    if (code == 0 && !stream)
+        target->offset += write->written;
+    else if (write->written && !stream && ftruncate(target->fd, (off_t)target->offset) < 0)
+        write->written = 0; /* a torn row stays unless the next batch covers it */
+    if (code == 0 && target->broken) {
+        write->code = target->broken;
+        write->what = "sync";
+    }
+    if (write->code == 0 && writer->durable && !stream)
+        belt_sync_add(writer, write);
+    else
+        belt_write_append(&writer->ended, write);
+}
+
+/* Goes on with the piece in hand, or the next one. */
+static void go_on(struct belt_writer *writer, struct belt_write *write)
+{
+    int rc = write->piece_size ? 0 : next_piece(write);
+    if (rc == 0 && write->piece_size)
+        rc = submit(writer, write);
+    else if (rc == 0) {
+        end(writer, write, 0);
         return;
-    if (code == 0)
-        target->offset += write->done;
-    else if (write->done && ftruncate(target->fd, (off_t)target->offset) < 0)
-        return; /* a torn row stays unless the next batch covers it */
+    }
+    if (rc < 0)
+        end(writer, write, rc);
 }
 
 static void landed(struct belt_writer *writer, struct belt_write *write, int64_t result)
@@ -98,49 +129,69 @@ static void landed(struct belt_writer *writer, struct belt_write *write, int64_t
         struct pollfd ready = { .fd = write->target->fd, .events = POLLOUT };
         poll(&ready, 1, 100);
     }
-    write->done += result > 0 ? (uint64_t)result : 0;
-    if (result == -EAGAIN || result == -EINTR ||
-        (result > 0 && write->done < write->batch->bytes_size))
-        submit(writer, write);
+    if (result > 0) {
+        write->written += (uint64_t)result;
+        write->piece += result;
+        write->piece_size -= (uint32_t)result;
+    }
+    if (result > 0 || result == -EAGAIN || result == -EINTR)
+        go_on(writer, write);
     else
-        end(write, result > 0 ? 0 : result < 0 ? (int)result : -EIO);
+        end(writer, write, result < 0 ? (int)result : -EIO);
 }
 
 /* ---- the queue ----------------------------------------------------------------- */
 
+static bool take_packer(struct belt_writer *writer, struct belt_write *write)
+{
+    uint32_t p = (uint32_t)__builtin_ctz(~writer->packing);
+    if (!writer->packers_used)
+        return true;
+    if (p >= writer->packers_used)
+        return false;
+    writer->packing |= 1u << p;
+    write->packer = writer->packers[p];
+    belt_packer_begin(write->packer, write->batch->bytes, write->batch->bytes_size);
+    return true;
+}
+
 /* Starts what may start: the oldest write of each file that has none under way. */
 static void start(struct belt_writer *writer)
 {
-    struct belt_write **link = &writer->waiting;
-    while (*link && writer->backend->in_flight < BELT_WRITES) {
-        struct belt_write *write = *link;
+    struct belt_write *write, *last = NULL, *next;
+    for (write = writer->waiting.first; write && writer->writes < BELT_WRITES; write = next) {
+        next = write->next;
         if (write->target->busy) {
-            link = &write->next;
+            last = write;
             continue;
         }
-        *link = write->next;
-        if (!*link)
-            writer->waiting_end = link;
-        submit(writer, write);
-        if (write->code < 0) {
-            write->next = writer->ended;
-            writer->ended = write;
-        }
+        if (!take_packer(writer, write))
+            break;
+        *(last ? &last->next : &writer->waiting.first) = next;
+        if (!next)
+            writer->waiting.last = last;
+        write->target->busy = true;
+        writer->writes++;
+        if (write->target->broken)
+            end(writer, write, 0);
+        else
+            go_on(writer, write);
     }
+    belt_sync_start(writer, false);
 }
 
 static void collect(struct belt_writer *writer, bool wait)
 {
-    struct belt_io_done done[BELT_WRITES];
+    struct belt_io_done done[BELT_WRITES + BELT_SYNCS];
     uint32_t count;
-    while ((count = writer->backend->ops->reap(writer->backend, done, BELT_WRITES, wait))) {
+    while ((count = writer->backend->ops->reap(writer->backend, done, BELT_WRITES + BELT_SYNCS,
+                                               wait))) {
         for (uint32_t i = 0; i < count; i++) {
-            struct belt_write *write = (struct belt_write *)(uintptr_t)done[i].cookie;
-            landed(writer, write, done[i].result);
-            if (write->code == 1)
-                continue;
-            write->next = writer->ended;
-            writer->ended = write;
+            uintptr_t who = (uintptr_t)done[i].cookie & ~(uintptr_t)BELT_SYNC_COOKIE;
+            if (done[i].cookie & BELT_SYNC_COOKIE)
+                belt_sync_landed(writer, (struct belt_target *)who, done[i].result);
+            else
+                landed(writer, (struct belt_write *)who, done[i].result);
         }
         start(writer);
         wait = false;
@@ -156,18 +207,22 @@ void belt_target_account(struct belt_target *target, const struct belt_batch *ba
         target->torn--;
 }
 
-static struct belt_write *take_spare(struct belt_writer *writer)
+static struct belt_write *make_spare(struct belt_writer *writer)
 {
-    struct belt_write *write = writer->spare;
-    if (write) {
-        writer->spare = write->next;
-        return write;
-    }
-    write = calloc(1, sizeof *write);
+    struct belt_write *write = calloc(1, sizeof *write);
     if (write) {
         write->next_of_all = writer->all;
         writer->all = write;
     }
+    return write;
+}
+
+static struct belt_write *take_spare(struct belt_writer *writer)
+{
+    struct belt_write *write = writer->spare;
+    if (!write)
+        return make_spare(writer);
+    writer->spare = write->next;
     return write;
 }
 
@@ -180,11 +235,14 @@ static void give_back(struct belt_writer *writer, struct belt_write *write)
 }
 
 /* Takes `write` out of the ended ones, if it is there. */
-static bool has_ended(struct belt_writer *writer, struct belt_write *write)
+static bool has_ended(struct belt_writer *writer, const struct belt_write *write)
 {
-    for (struct belt_write **link = &writer->ended; *link; link = &(*link)->next)
-        if (*link == write) {
-            *link = write->next;
+    struct belt_write *last = NULL;
+    for (struct belt_write *at = writer->ended.first; at; last = at, at = at->next)
+        if (at == write) {
+            *(last ? &last->next : &writer->ended.first) = at->next;
+            if (!at->next)
+                writer->ended.last = last;
             return true;
         }
     return false;
@@ -195,8 +253,26 @@ static bool has_ended(struct belt_writer *writer, struct belt_write *write)
 int belt_writer_open(struct belt_writer *writer, const char *backend, struct belt_error *err)
 {
     *writer = (struct belt_writer){ .done = belt_batch_done };
-    writer->waiting_end = &writer->waiting;
-    return belt_backend_open(&writer->backend, backend, BELT_WRITES, err);
+    int rc = belt_backend_open(&writer->backend, backend, BELT_WRITES + BELT_SYNCS, err);
+    for (int i = 0; i < SPARES && rc == 0; i++) {
+        struct belt_write *write = make_spare(writer);
+        if (!write)
+            break; /* made when they are wanted */
+        write->next = writer->spare;
+        writer->spare = write;
+    }
+    return rc;
+}
+
+int belt_writer_pack(struct belt_writer *writer, enum belt_packing packing, int level,
+                     struct belt_error *err)
+{
+    int rc = 0;
+    while (packing != BELT_PACK_NONE && writer->packers_used < BELT_PACKERS && rc == 0) {
+        rc = belt_packer_new(&writer->packers[writer->packers_used], packing, level, err);
+        writer->packers_used += rc == 0;
+    }
+    return rc;
 }
 
 void belt_writer_close(struct belt_writer *writer)
@@ -205,6 +281,8 @@ void belt_writer_close(struct belt_writer *writer)
     if (writer->backend)
         writer->backend->ops->destroy(writer->backend);
     guard_end(&guard);
+    for (uint32_t p = 0; p < writer->packers_used; p++)
+        belt_packer_free(writer->packers[p]);
     for (struct belt_write *write = writer->all, *next; write; write = next) {
         next = write->next_of_all;
         free(write);
@@ -220,14 +298,16 @@ int belt_writer_put(struct belt_writer *writer, struct belt_target *target,
     struct belt_write *write = take_spare(writer);
     if (!write) {
         belt_target_account(target, batch, -ENOMEM);
-        return refused(target, "write", -ENOMEM, err);
+        return belt_target_error(target, "write", -ENOMEM, err);
     }
-    *write = (struct belt_write){
-        .next_of_all = write->next_of_all, .target = target, .batch = batch, .code = 1
-    };
+    *write = (struct belt_write){ .next_of_all = write->next_of_all,
+                                  .target = target,
+                                  .batch = batch,
+                                  .code = 1,
+                                  .what = "write" };
     target->queued++;
-    *writer->waiting_end = write;
-    writer->waiting_end = &write->next;
+    target->ahead += batch->bytes_size;
+    belt_write_append(&writer->waiting, write);
     struct pipe_guard guard = guard_begin(target->offset == BELT_IO_STREAM);
     start(writer);
     collect(writer, false);
@@ -235,68 +315,112 @@ int belt_writer_put(struct belt_writer *writer, struct belt_target *target,
     if (!has_ended(writer, write))
         return BELT_PENDING;
     int code = write->code;
+    const char *what = write->what;
     give_back(writer, write);
-    return code < 0 ? refused(target, "write", code, err) : 0;
+    return code < 0 ? belt_target_error(target, what, code, err) : 0;
 }
 
-int belt_writer_poll(struct belt_writer *writer)
+/* Those that ended, each told once. */
+static int tell(struct belt_writer *writer)
 {
     int count = 0;
-    if (!writer->backend->in_flight && !writer->ended)
-        return 0;
-    struct pipe_guard guard = guard_begin(true);
-    collect(writer, false);
-    guard_end(&guard);
-    for (struct belt_write *write; (write = writer->ended); count++) {
+    for (struct belt_write *write; (write = belt_write_take(&writer->ended)); count++) {
         struct belt_batch *batch = write->batch;
         struct belt_error why = { .text = "" };
         int code = write->code;
         if (code < 0)
-            refused(write->target, "write", code, &why);
-        writer->ended = write->next;
+            belt_target_error(write->target, write->what, code, &why);
         give_back(writer, write);
         writer->done(batch, code, code < 0 ? why.text : NULL);
     }
     return count;
 }
 
+int belt_writer_poll(struct belt_writer *writer)
+{
+    if (belt_writer_idle(writer))
+        return 0;
+    struct pipe_guard guard = guard_begin(true);
+    collect(writer, false);
+    start(writer);
+    guard_end(&guard);
+    return tell(writer);
+}
+
 void belt_writer_wait(struct belt_writer *writer)
 {
     struct pipe_guard guard = guard_begin(true);
-    if (!writer->ended)
-        collect(writer, true);
+    collect(writer, true);
     guard_end(&guard);
 }
 
-int belt_writer_header(struct belt_target *target, const char *bytes, uint32_t size,
-                       struct belt_error *err)
+bool belt_writer_idle(const struct belt_writer *writer)
 {
-    struct pipe_guard guard = guard_begin(target->offset == BELT_IO_STREAM);
-    int code = 0;
-    for (uint32_t done = 0; done < size && !code;) {
+    return !writer->backend->in_flight && !writer->ended.first && !writer->dirty &&
+           !writer->waiting.first;
+}
+
+void belt_writer_drain(struct belt_writer *writer, const struct belt_target *target)
+{
+    while (target ? target->queued : !belt_writer_idle(writer)) {
+        struct pipe_guard guard = guard_begin(true);
+        belt_sync_start(writer, true);
+        if (!writer->ended.first)
+            collect(writer, true);
+        guard_end(&guard);
+        tell(writer);
+    }
+}
+
+static int write_now(const struct belt_target *target, const char *bytes, uint32_t size)
+{
+    for (uint32_t done = 0; done < size;) {
         ssize_t put = write(target->fd, bytes + done, size - done);
         if (put < 0 && errno == EAGAIN)
             poll(&(struct pollfd){ .fd = target->fd, .events = POLLOUT }, 1, 100);
         else if (put < 0 && errno != EINTR)
-            code = -errno;
+            return -errno;
         done += put > 0 ? (uint32_t)put : 0;
     }
-    guard_end(&guard);
-    if (code)
-        return refused(target, "write", code, err);
-    if (target->offset != BELT_IO_STREAM)
-        target->offset += size;
     return 0;
 }
 
-int belt_writer_sync(struct belt_writer *writer, const struct belt_target *target,
-                     struct belt_error *err)
+/* The packers may be at work on batches for other files: it waits for one. */
+static int write_packed(struct belt_writer *writer, const struct belt_target *target,
+                        const char *bytes, uint32_t size, uint32_t *written)
 {
-    struct belt_io_done done = { 0 };
-    int rc = writer->backend->ops->fsync(writer->backend, target->fd, 0);
-    while (rc == 0 && writer->backend->ops->reap(writer->backend, &done, 1, true) == 0)
-        ;
-    if (rc == 0)
-        rc = (int)done.result;
-    return rc < 0 ? refused(target, "sync", rc, err) : 0;
+    const char *piece;
+    uint32_t piece_size = 0;
+    while (writer->packing & 1)
+        collect(writer, true);
+    belt_packer_begin(writer->packers[0], bytes, size);
+    for (;;) {
+        int rc = belt_packer_next(writer->packers[0], &piece, &piece_size);
+        if (rc < 0 || !piece_size)
+            return rc;
+        rc = write_now(target, piece, piece_size);
+        if (rc < 0)
+            return rc;
+        *written += piece_size;
+    }
+}
+
+int belt_writer_header(struct belt_writer *writer, struct belt_target *target, const char *bytes,
+                       uint32_t size, struct belt_error *err)
+{
+    struct pipe_guard guard = guard_begin(true);
+    uint32_t written = size;
+    int rc = 0;
+    if (writer->packers_used) {
+        written = 0;
+        rc = write_packed(writer, target, bytes, size, &written);
+    } else {
+        rc = write_now(target, bytes, size);
+    }
+    guard_end(&guard);
+    if (rc < 0)
+        return belt_target_error(target, "write", rc, err);
+    if (target->offset != BELT_IO_STREAM)
+        target->offset += written;
+    return 0;
 }

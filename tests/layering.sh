@@ -13,13 +13,13 @@ rings    |                      | ck_
 numa     | rings                | hwloc
 core     | rings numa           | ck_ yaml.h
 steps    | rings core           | pcre2 simdjson
-io       | rings core           | liburing
+io       | rings core           | liburing zlib.h zstd.h
 apps     | public               |
 examples | public               |
 bench    | *                    | *
 tests    | *                    | *
 '
-libraries='ck_|hwloc|yaml\.h|liburing|pcre2|simdjson|criterion|benchmark'
+libraries='ck_|hwloc|yaml\.h|liburing|zlib\.h|zstd\.h|pcre2|simdjson|criterion|benchmark'
 failed=0
 
 fail() {

@@ -255,6 +255,21 @@ test_what_a_slow_batcher_may_hold() {
     both 0 all_rows batcher.hold=4MiB batcher.when_full=fail batcher.order=any
 }
 
+test_packed_rotated_and_durable_files() {
+    command -v zstd >/dev/null || skip "no zstd"
+    rows 5000
+    plain
+    unpacked() { expect_same in.txt <(gzip -dc out.txt); }
+    both 0 unpacked batcher.sink.file.compression=gz batcher.sink.file.level=2
+    durable() { expect_same in.txt <(zstd -q -dc out/*.zst); }
+    both 0 durable batcher.bytes=8KiB batcher.sink.file.path='"out/{date}-{n}.zst"' \
+        batcher.sink.file.compression=zstd batcher.sink.file.rotate.size=8KiB \
+        batcher.sink.file.rotate.every=1h batcher.sink.file.rotate.keep=100 \
+        batcher.sink.file.sync=batch batcher.sink.file.sync_every=1ms \
+        batcher.sink.file.max_files=10
+    both 0 all_in_order batcher.sink.file.sync=end
+}
+
 test_a_sink_in_a_worker() {
     rows 3000
     plain

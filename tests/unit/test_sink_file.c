@@ -1,76 +1,7 @@
 /* The sink `file` through its table, and the writer under it with faults. */
-#include "io_fixture.h"
+#include "sink_fixture.h"
 
 #include <errno.h>
-
-#include "io/sink_file_priv.h"
-#include "io/writer_priv.h"
-
-extern const struct belt_sink belt_sink_file;
-
-struct sink {
-    struct io_part part;
-    void *state;
-};
-
-static int sink_open(struct sink *s, const char *header, const char *settings)
-{
-    memset(s, 0, sizeof *s);
-    int rc = io_read(&s->part, &belt_sink_file.part, settings);
-    rc = rc < 0 ? rc : io_prepare(&s->part);
-    rc = rc < 0 ? rc : belt_sink_file.part.open(s->part.conf, &s->part.err);
-    if (rc < 0)
-        return rc;
-    struct belt_instance in = { .size = sizeof in,
-                                .count = 1,
-                                .stage = "batchers.default",
-                                .header = header,
-                                .header_size = (uint32_t)strlen(header),
-                                .backend = "posix" };
-    s->state = calloc(1, belt_sink_file.part.state_size);
-    return belt_sink_file.part.init(s->state, s->part.conf, &in, &s->part.err);
-}
-
-static struct belt_batch batch_of(const char *text, const char *bytes)
-{
-    static char padded[512 + 2 * BELT_PAD]; /* as all keys are */
-    char *key = padded + BELT_PAD;
-    cr_assert_lt(strlen(text), 512);
-    strcpy(key, text);
-    return (struct belt_batch){ .size = sizeof(struct belt_batch),
-                                .count = 1,
-                                .bytes = bytes,
-                                .bytes_size = strlen(bytes),
-                                .key = key,
-                                .key_size = (uint32_t)strlen(key) };
-}
-
-static int put(struct sink *s, const char *key, const char *bytes)
-{
-    struct belt_batch batch = batch_of(key, bytes);
-    return belt_sink_file.batch(s->state, &batch, &s->part.err);
-}
-
-static int sink_finish(struct sink *s, bool complete)
-{
-    return belt_sink_file.finish(s->state, complete, &s->part.err);
-}
-
-static void sink_close(struct sink *s)
-{
-    if (s->state)
-        belt_sink_file.part.fini(s->state, s->part.conf);
-    free(s->state);
-    io_free(&s->part);
-}
-
-static const char *settings_for(const char *path, const char *rest)
-{
-    static char settings[512];
-    snprintf(settings, sizeof settings, "{ path: '%s'%s%s }", io_path(path), *rest ? ", " : "",
-             rest);
-    return settings;
-}
 
 TestSuite(sink_file, .init = io_make_directory, .fini = io_remove_directory);
 
@@ -78,9 +9,10 @@ TestSuite(sink_file, .init = io_make_directory, .fini = io_remove_directory);
 
 static void expect_path(const char *path, const char *key, uint32_t size, const char *want)
 {
-    char *got = belt_sink_path(path, key, size);
+    char got[PATH_MAX];
+    struct belt_out_name name = { key, size, 7, UINT64_C(1795282800000000000) };
+    cr_assert_eq(belt_out_path(got, path, &name), (int)strlen(want));
     cr_assert_str_eq(got, want);
-    free(got);
 }
 
 Test(sink_file, puts_the_key_into_the_path_wherever_it_is_named)
@@ -140,7 +72,7 @@ Test(sink_file, appends_with_a_header_only_to_an_empty_file)
 {
     for (int round = 0; round < 2; round++) {
         struct sink s;
-        cr_assert_eq(sink_open(&s, "h\n", settings_for("out", "mode: append, sync: true")), 0);
+        cr_assert_eq(sink_open(&s, "h\n", settings_for("out", "mode: append, sync: end")), 0);
         cr_assert_eq(put(&s, "", round ? "b\n" : "a\n"), 0);
         cr_assert_eq(sink_finish(&s, true), 0);
         sink_close(&s);
@@ -163,7 +95,7 @@ Test(sink_file, leaves_a_file_with_its_header_when_there_were_no_rows)
 Test(sink_file, keeps_more_files_than_it_may_have_open)
 {
     struct sink s;
-    cr_assert_eq(sink_open(&s, "h\n", settings_for("{key}.txt", "open_files: 3, sync: true")), 0);
+    cr_assert_eq(sink_open(&s, "h\n", settings_for("{key}.txt", "open_files: 3, sync: end")), 0);
     for (int i = 0; i < 1000; i++) {
         char key[8], row[16];
         snprintf(key, sizeof key, "k%d", i * 7 % 10);
@@ -241,69 +173,11 @@ Test(sink_file, fails_the_batch_when_the_disk_is_full)
 
 /* ---- the writer, with a backend that misbehaves --------------------------------- */
 
-/* Every write ends later, in reverse order, and as `script` says: bytes, or negative errno. */
-static struct {
-    struct belt_backend base;
-    struct belt_io_done held[BELT_WRITES];
-    uint32_t held_used;
-    int64_t script[16];
-    uint32_t next, most;
-} fault;
-
-static int fault_write(struct belt_backend *backend, int fd, const void *from, uint32_t size,
-                       uint64_t offset, uint64_t cookie)
-{
-    int64_t wish = fault.next < 16 ? fault.script[fault.next++] : 0;
-    if (wish >= 0) {
-        size = wish && wish < size ? (uint32_t)wish : size;
-        wish = pwrite(fd, from, size, (off_t)offset);
-    }
-    fault.held[fault.held_used++] = (struct belt_io_done){ cookie, wish };
-    fault.most = fault.held_used > fault.most ? fault.held_used : fault.most;
-    backend->in_flight++;
-    return 0;
-}
-
-static uint32_t fault_reap(struct belt_backend *backend, struct belt_io_done *done, uint32_t room,
-                           bool wait)
-{
-    static uint32_t calls;
-    if (!fault.held_used || !room || (!wait && calls++ % 8 < 7))
-        return 0;
-    *done = fault.held[--fault.held_used];
-    backend->in_flight--;
-    return 1;
-}
-
-static void fault_destroy(struct belt_backend *backend)
-{
-    (void)backend;
-}
-
-static const struct belt_backend_ops fault_ops = {
-    .name = "fault",
-    .destroy = fault_destroy,
-    .write = fault_write,
-    .reap = fault_reap,
-};
-
-static int codes[64];
-static char reasons[64][BELT_REASON];
-
-static void on_done(struct belt_batch *batch, int code, const char *reason)
-{
-    int which = (int)(intptr_t)batch->user;
-    codes[which] = code;
-    snprintf(reasons[which], BELT_REASON, "%.150s", reason ? reason : "");
-}
-
 static void open_faulty(struct belt_writer *writer)
 {
     struct belt_error err;
     cr_assert_eq(belt_writer_open(writer, "posix", &err), 0);
-    writer->backend->ops->destroy(writer->backend);
-    fault.base = (struct belt_backend){ .ops = &fault_ops, .depth = BELT_WRITES };
-    writer->backend = &fault.base;
+    use_fault(writer);
     writer->done = on_done;
 }
 
@@ -422,4 +296,63 @@ Test(sink_file, writes_rows_by_io_uring)
 Test(sink_file, writes_rows_by_pwrite)
 {
     expect_rows_by("posix");
+}
+
+/* ---- keys that do harm --------------------------------------------------------- */
+
+Test(sink_file, fails_the_batch_of_a_key_longer_than_a_name)
+{
+    struct sink s;
+    char key[301];
+    memset(key, 'k', 300);
+    key[300] = 0;
+    cr_assert_eq(sink_open(&s, "", settings_for("{key}.txt", "")), 0);
+    cr_assert_eq(put(&s, key, "a\n"), -ENAMETOOLONG);
+    cr_assert_not_null(strstr(s.part.err.text, "300 bytes"), "%s", s.part.err.text);
+    key[250] = 0; /* as a key it would do, with .txt.partial it does not */
+    cr_assert_eq(put(&s, key, "a\n"), -ENAMETOOLONG);
+    cr_assert_eq(put(&s, "k", "a\n"), 0);
+    cr_assert_eq(sink_finish(&s, true), 0, "%s", s.part.err.text);
+    cr_assert_str_eq(io_text("k.txt"), "a\n");
+    sink_close(&s);
+}
+
+Test(sink_file, takes_no_more_keys_than_max_files)
+{
+    struct sink s;
+    cr_assert_eq(sink_open(&s, "", settings_for("{key}", "max_files: 2")), 0);
+    cr_assert_eq(put(&s, "a", "1\n"), 0);
+    cr_assert_eq(put(&s, "b", "1\n"), 0);
+    cr_assert_eq(put(&s, "c", "1\n"), -ENOSPC);
+    cr_assert_not_null(strstr(s.part.err.text, "more than 2 keys: raise max_files"));
+    cr_assert_eq(put(&s, "a", "2\n"), 0);
+    cr_assert_eq(sink_finish(&s, true), 0);
+    cr_assert_str_eq(io_text("a"), "1\n2\n");
+    sink_close(&s);
+}
+
+Test(sink_file, closes_the_file_unused_for_longest)
+{
+    struct sink s;
+    cr_assert_eq(sink_open(&s, "", settings_for("{key}", "open_files: 2")), 0);
+    const char *keys[] = { "a", "b", "a", "c" }; /* b is the one to go */
+    for (int i = 0; i < 4; i++)
+        cr_assert_eq(put(&s, keys[i], "x\n"), 0);
+    struct belt_file_sink *state = s.state;
+    cr_assert_geq(state->outs[0].target.fd, 0);
+    cr_assert_eq(state->outs[1].target.fd, -1);
+    cr_assert_geq(state->outs[2].target.fd, 0);
+    sink_close(&s);
+}
+
+Test(sink_file, writes_no_hole_into_a_file_that_somebody_else_has_cut)
+{
+    struct sink s;
+    cr_assert_eq(sink_open(&s, "", settings_for("{key}", "open_files: 1")), 0);
+    cr_assert_eq(put(&s, "a", "1\n"), 0);
+    cr_assert_eq(put(&s, "b", "1\n"), 0);
+    cr_assert_eq(truncate(io_path("a.partial"), 0), 0);
+    cr_assert_eq(put(&s, "a", "2\n"), -ESTALE);
+    cr_assert_not_null(strstr(s.part.err.text, "somebody else has changed it"));
+    sink_close(&s);
 }

@@ -1,0 +1,96 @@
+/* Group commit: while one sync of a file is under way its next batches are written, and
+ * one sync covers them all. A failed one is never tried again: the kernel may have
+ * dropped the pages and would say that all is well. */
+#include "io/write_priv.h"
+
+static void add_dirty(struct belt_writer *writer, struct belt_target *target)
+{
+    target->next_dirty = NULL;
+    *(writer->dirty ? &writer->dirty_last->next_dirty : &writer->dirty) = target;
+    writer->dirty_last = target;
+}
+
+static void end(struct belt_writer *writer, struct belt_write_list *list, int code)
+{
+    struct belt_write *write;
+    while ((write = belt_write_take(list))) {
+        write->code = code;
+        write->what = "sync";
+        belt_write_append(&writer->ended, write);
+    }
+}
+
+/* What was not covered by a good sync fails: its batches are in memory still. */
+static void breaks(struct belt_writer *writer, struct belt_target *target, int code)
+{
+    target->broken = code;
+    end(writer, &target->covered, code);
+    end(writer, &target->landed, code);
+}
+
+void belt_sync_add(struct belt_writer *writer, struct belt_write *write)
+{
+    struct belt_target *target = write->target;
+    if (!target->landed.first && !target->syncing)
+        add_dirty(writer, target);
+    belt_write_append(&target->landed, write);
+}
+
+static void submit(struct belt_writer *writer, struct belt_target *target)
+{
+    target->covers = target->offset;
+    target->covered = target->landed;
+    target->landed = (struct belt_write_list){ NULL, NULL };
+    uint64_t cookie = (uint64_t)(uintptr_t)target | BELT_SYNC_COOKIE;
+    int rc = writer->backend->ops->fsync(writer->backend, target->fd, cookie);
+    target->syncing = rc == 0;
+    if (rc == 0)
+        writer->syncs++;
+    else
+        breaks(writer, target, rc);
+}
+
+void belt_sync_start(struct belt_writer *writer, bool now)
+{
+    if (!writer->dirty || (!now && writer->now < writer->due))
+        return;
+    while (writer->dirty && writer->syncs < BELT_SYNCS) {
+        struct belt_target *target = writer->dirty;
+        writer->dirty = target->next_dirty;
+        submit(writer, target);
+    }
+    if (!writer->dirty) /* the round is complete */
+        writer->due = writer->now + writer->every;
+}
+
+void belt_sync_landed(struct belt_writer *writer, struct belt_target *target, int64_t result)
+{
+    writer->syncs--;
+    target->syncing = false;
+    if (result < 0) {
+        breaks(writer, target, (int)result);
+        return;
+    }
+    target->synced = target->covers;
+    end(writer, &target->covered, 0);
+    if (target->landed.first)
+        add_dirty(writer, target);
+}
+
+uint64_t belt_writer_deadline(const struct belt_writer *writer)
+{
+    return writer->dirty && writer->syncs < BELT_SYNCS ? writer->due : UINT64_MAX;
+}
+
+/* Whoever calls this has seen the file drained; others' operations go on. */
+int belt_writer_sync(struct belt_writer *writer, struct belt_target *target, struct belt_error *err)
+{
+    if (target->broken)
+        return belt_target_error(target, "sync", target->broken, err);
+    while (writer->syncs == BELT_SYNCS)
+        belt_writer_wait(writer);
+    submit(writer, target);
+    while (target->syncing)
+        belt_writer_wait(writer);
+    return target->broken ? belt_target_error(target, "sync", target->broken, err) : 0;
+}
