@@ -215,9 +215,12 @@ static void link_rows(struct belt_engine_run *run, struct belt_chain_stage *chai
                                    .item_size = (uint32_t)belt_row_frame_size(out->capacity) };
     belt_carve_for(run, &chain->stage);
     struct belt_mem mem = belt_carve_ring(run, conf);
+    out->reader = belt_other_lane(&chain->stage, &b->stage);
+    out->keyed = outlet->batcher->key >= 0;
     if (belt_batcher_holds(outlet->batcher))
         carve_overflow(run, chain, outlet->batcher, out);
-    out->reader = belt_other_lane(&chain->stage, &b->stage);
+    else if (out->reader && !outlet->failed && !outlet->batcher->aggregate)
+        out->local = belt_carve(run, belt_row_frame_size(out->capacity), 64);
     in->writer = belt_other_lane(&b->stage, &chain->stage);
     if (mem.base) {
         belt_tx_open(&out->tx, mem);

@@ -136,6 +136,8 @@ static struct belt_row_frame *row_claim(struct belt_row_out *out)
 {
     if (out->over && belt_overflow_waits(out->over))
         return out->over->staging;
+    if (out->local)
+        return out->local;
     struct belt_slots slot = belt_claim(&out->tx, 1);
     if (slot.count)
         return slot.first;
@@ -166,6 +168,29 @@ struct belt_row_frame *belt_row_out_rooms(struct belt_row_out *out, uint32_t row
         return frame;
     assert(frame->count);
     return belt_row_out_flush(out, 0, frame->chunk, 0) ? row_open(out) : NULL;
+}
+
+void belt_row_frame_copy(struct belt_row_frame *to, const struct belt_row_frame *from,
+                         uint32_t capacity, bool keyed)
+{
+    memcpy(to, from, offsetof(struct belt_row_frame, rows));
+    memcpy(to->rows, from->rows, from->count * sizeof *from->rows);
+    memcpy(to->runs, from->runs, from->runs_used * sizeof *from->runs);
+    memcpy(to->data, from->data, from->bytes);
+    if (!keyed)
+        return;
+    uint32_t at = capacity + BELT_PAD - from->key_bytes;
+    memcpy(to->keys, from->keys, from->count * sizeof *from->keys);
+    memcpy(to->hashes, from->hashes, from->count * sizeof *from->hashes);
+    memcpy(to->data + at, from->data + at, from->key_bytes);
+}
+
+static bool send_local(struct belt_row_out *out)
+{
+    struct belt_slots slot = belt_claim(&out->tx, 1);
+    if (slot.count)
+        belt_row_frame_copy(slot.first, out->local, out->capacity, out->keyed);
+    return slot.count != 0;
 }
 
 static bool same_key(const struct belt_row_frame *frame, const char *key, uint32_t size)
@@ -200,15 +225,14 @@ bool belt_row_out_flush(struct belt_row_out *out, uint32_t flags, uint64_t chunk
     frame->flags |= flags;
     frame->chunk = chunk;
     frame->epoch = epoch;
-    if (belt_row_out_held(out)) {
-        if (!belt_overflow_push(out->over)) {
-            frame->flags &= BELT_FLUSHES;
-            return false;
-        }
-        out->open = NULL;
-        return true;
+    bool held = belt_row_out_held(out);
+    if (held ? !belt_overflow_push(out->over) : frame == out->local && !send_local(out)) {
+        frame->flags &= BELT_FLUSHES;
+        return false;
     }
     out->open = NULL;
+    if (held)
+        return true;
     belt_publish(&out->tx, 1);
     belt_lane_wake(out->reader);
     return true;

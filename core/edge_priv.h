@@ -109,11 +109,15 @@ bool belt_intake_ended(struct belt_intake *intake);
 
 struct belt_row_out {
     struct belt_tx tx;
-    struct belt_row_frame *open; /* claimed, being filled */
-    uint32_t capacity;           /* bytes of `data` */
-    uint32_t less;               /* than BELT_FRAME rows in a frame: those beyond whole batches */
+    struct belt_row_frame *open; /* being filled: claimed, `local`, or what waits in `over` */
+    /* To another lane: filled here and copied when it leaves. Small stores wait one by one for
+     * lines that the reader has; one long copy has many under way (docs/decisions/012). */
+    struct belt_row_frame *local;
+    uint32_t capacity; /* bytes of `data` */
+    uint32_t less;     /* than BELT_FRAME rows in a frame: those beyond whole batches */
     struct belt_lane *reader;
     struct belt_overflow *over; /* NULL: a full edge stops its writer */
+    bool keyed;                 /* rows have keys */
 };
 
 struct belt_row_in {
@@ -129,6 +133,9 @@ static inline bool belt_row_out_held(const struct belt_row_out *out)
 {
     return out->over && out->open == out->over->staging;
 }
+/* A frame's rows, as they lie, into another of this capacity. */
+void belt_row_frame_copy(struct belt_row_frame *to, const struct belt_row_frame *from,
+                         uint32_t capacity, bool keyed);
 /* Nothing is left to be sent. */
 static inline bool belt_row_out_empty(const struct belt_row_out *out)
 {

@@ -193,21 +193,6 @@ static bool take_oldest(struct belt_overflow *over, struct belt_row_frame *slot,
     return *rc == 0;
 }
 
-/* Nothing waits any more but what is in the staging frame: it goes on in the edge. */
-static void unstage(struct belt_row_out *out, struct belt_row_frame *slot)
-{
-    const struct belt_row_frame *from = out->over->staging;
-    uint32_t count = out->over->keyed ? from->count : 0;
-    memcpy(slot, from, offsetof(struct belt_row_frame, rows) + from->count * sizeof *from->rows);
-    memcpy(slot->keys, from->keys, count * sizeof *from->keys);
-    memcpy(slot->hashes, from->hashes, count * sizeof *from->hashes);
-    memcpy(slot->runs, from->runs, from->runs_used * sizeof *from->runs);
-    memcpy(slot->data, from->data, from->bytes);
-    uint32_t at = out->capacity + BELT_PAD - from->key_bytes;
-    memcpy(slot->data + at, from->data + at, from->key_bytes);
-    out->open = slot;
-}
-
 int belt_overflow_drain(struct belt_row_out *out, struct belt_error *err)
 {
     struct belt_overflow *over = out->over;
@@ -218,7 +203,9 @@ int belt_overflow_drain(struct belt_row_out *out, struct belt_error *err)
             break;
         over->full = false;
         if (!belt_overflow_waits(over)) {
-            unstage(out, slot.first);
+            /* Nothing waits any more but what is staged: it goes on in the edge. */
+            belt_row_frame_copy(slot.first, over->staging, out->capacity, over->keyed);
+            out->open = slot.first;
             break;
         }
         if (take_oldest(over, slot.first, &rc, err)) {
