@@ -137,11 +137,13 @@ static struct belt_point measure(const struct picture *x, struct belt_cpus cpus,
 
 /* ---- drawing --------------------------------------------------------------------- */
 
-static void draw_lane(struct picture *x, uint32_t index, int left, int top)
+#define END 14 /* of a lane's lines, from the right edge of its box */
+
+static void draw_lane(struct picture *x, uint32_t index)
 {
     const struct belt_place_lane *lane = &x->place->lanes[index];
     int height = lane_height(x, lane) - 4, width = x->core_width - 4;
-    x->lane[index] = (struct belt_point){ left + width - 14, top + height / 2 };
+    int left = x->lane[index].x + END - width, top = x->lane[index].y - height / 2;
     belt_svg_box(x->out, left, top, width, height, lane->blocking ? "#e5d5f5" : "#cfe3ff",
                  lane->pinned ? "#1b3a6b" : "#6f93c9", lane->pinned ? 2 : 1);
     belt_svg_text(x->out, left + 5, top + LINE, "lane", "lane %u%s%s", index,
@@ -184,8 +186,10 @@ static void draw_pus(struct picture *x, const struct belt_cpus *cpus, int left, 
         int at = top + TITLE;
         for (uint32_t l = 0; l < x->place->lane_count; l++)
             if (x->place->lanes[l].cpu == cpu) {
-                draw_lane(x, l, left + 2, at);
-                at += lane_height(x, &x->place->lanes[l]);
+                int all = lane_height(x, &x->place->lanes[l]);
+                x->lane[l] =
+                    (struct belt_point){ left + x->core_width - 2 - END, at + (all - 4) / 2 };
+                at += all;
             }
         top += height + 4;
     }
@@ -240,7 +244,8 @@ static void draw(struct picture *x, struct belt_cpus cpus, enum level level, int
 
 /* ---- what flows ------------------------------------------------------------------ */
 
-#define FLOWS 200 /* more lines hide what is below */
+#define FLOWS 200  /* more lines hide what is below */
+#define WEIGHTS 24 /* more numbers hide each other */
 
 struct flow {
     uint32_t from, to;
@@ -291,9 +296,13 @@ static void draw_flows(struct picture *x, struct flow *flows, uint32_t count)
         double part = flows[i].lines / flows[0].lines;
         belt_svg_arrow(x->out, x->lane[flows[i].from], x->lane[flows[i].to],
                        colour_of(x, &flows[i]), 1 + 4 * part);
-        if (shown <= 24)
-            belt_svg_weight(x->out, x->lane[flows[i].from], x->lane[flows[i].to], flows[i].lines);
     }
+}
+
+static void draw_weights(struct picture *x, const struct flow *flows, uint32_t count)
+{
+    for (uint32_t i = 0; count <= WEIGHTS && i < count; i++)
+        belt_svg_weight(x->out, x->lane[flows[i].from], x->lane[flows[i].to], flows[i].lines);
 }
 
 static int find_flows(struct picture *x, struct flow **out, uint32_t *count)
@@ -335,7 +344,7 @@ static void draw_legend(struct picture *x, int top, uint32_t flows)
     if (flows > FLOWS)
         belt_svg_text(x->out, PAD, top, "stage", "the %u widest of %u ways are drawn", FLOWS,
                       flows);
-    else
+    else if (flows <= WEIGHTS)
         belt_svg_text(x->out, PAD, top, "stage",
                       "numbers: cache lines, beside those of the other ways");
 }
@@ -379,7 +388,11 @@ int belt_plan_picture(struct belt_pipeline *p, FILE *out, struct belt_error *err
                   belt_plan_waits(p->plan));
     draw(&x, *belt_topology_known(x.topology), PACKAGE, PAD, 34);
     draw_memory(&x, size.y + 42);
+    /* Words stay readable: lines end under the boxes. */
     draw_flows(&x, flows, count);
+    for (uint32_t l = 0; l < x.place->lane_count; l++)
+        draw_lane(&x, l);
+    draw_weights(&x, flows, count);
     draw_legend(&x, height - 26, count);
     belt_svg_end(out);
     free(x.lane);
