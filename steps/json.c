@@ -7,6 +7,7 @@
 #include "steps/json_priv.h"
 #include "steps/number_priv.h"
 #include "steps/steps_priv.h"
+#include "steps/utf8_priv.h"
 
 #define NOTHING "not JSON: nothing in it"
 
@@ -27,8 +28,8 @@ static const struct belt_setting json_settings[] = {
       "which records fail when they are no JSON: those that where might keep, or all (slower)",
       "kept|all", 0, 0 },
     { "utf8", BELT_SET_CHOICE, offsetof(struct belt_json, utf8), "fail",
-      "bytes that are not UTF-8: fail the message, keep them, or replace each by U+FFFD",
-      "fail|keep|replace", 0, 0 },
+      "records that are not UTF-8: keep them, fail the message, or replace what is wrong by U+FFFD",
+      "keep|fail|replace", 0, 0 },
     { "longest", BELT_SET_SIZE, offsetof(struct belt_json, longest), "16MiB",
       "a longer record fails", NULL, 1024, 1 << 30 },
     { 0 },
@@ -94,7 +95,7 @@ static int json_init(void *state, void *conf, const struct belt_instance *in,
     struct json_state *own = state;
     const struct belt_json *json = own->json = conf;
     own->walk.paths = &json->paths;
-    bool mask = json->utf8 != BELT_JSON_UTF8_FAIL;
+    bool mask = json->utf8 != BELT_UTF8_FAIL;
     /* Both are as large as a record may be, and used as far as records are. */
     int rc = belt_json_index_open(&own->index, json->longest);
     own->mask = mask ? malloc(json->longest + 2 * BELT_PAD) : NULL;
@@ -144,8 +145,7 @@ static void note_made(struct json_state *own, const struct belt_view *view, uint
         const struct belt_column *column = &view->columns[field->column];
         struct belt_span span = column->as.spans[i];
         bool make =
-            span.at == BELT_JSON_FALLBACK ||
-            (own->masked && json->utf8 == BELT_JSON_UTF8_REPLACE) ||
+            span.at == BELT_JSON_FALLBACK || (own->masked && json->utf8 == BELT_UTF8_REPLACE) ||
             (!field->raw && own->walk.escapes && memchr(column->base + span.at, '\\', span.size));
         own->made |= (uint32_t)make << f;
     }
@@ -247,7 +247,7 @@ static uint64_t bound(const struct json_state *own, uint32_t f, struct belt_span
 {
     if (span.at == BELT_JSON_FALLBACK)
         return own->json->fields[f].fallback_size;
-    return own->json->utf8 == BELT_JSON_UTF8_REPLACE ? 3 * (uint64_t)span.size : span.size;
+    return own->json->utf8 == BELT_UTF8_REPLACE ? 3 * (uint64_t)span.size : span.size;
 }
 
 /* Writes the text of field f; false: it has half a surrogate pair, which fails. */
@@ -259,13 +259,13 @@ static bool make_text(const struct json_state *own, uint32_t f, const char *base
     const char *from = span.at == BELT_JSON_FALLBACK ? field->fallback : base + span.at;
     *size = span.at == BELT_JSON_FALLBACK ? field->fallback_size : span.size;
     bool lone = false;
-    if (utf8 == BELT_JSON_UTF8_REPLACE)
-        *size = belt_json_mend(to, from, *size), from = to;
+    if (utf8 == BELT_UTF8_REPLACE)
+        *size = belt_utf8_replace(to, from, *size), from = to;
     if (field->raw || span.at == BELT_JSON_FALLBACK)
         memmove(to, from, *size);
     else
         *size = belt_json_decode(to, from, *size, &lone);
-    return !lone || utf8 != BELT_JSON_UTF8_FAIL;
+    return !lone || utf8 != BELT_UTF8_FAIL;
 }
 
 /* The texts of message i. 0, or negative when room ran out. */

@@ -74,9 +74,6 @@ bool belt_json_walk(struct belt_json_walk *walk);
 
 /* ---- texts ----------------------------------------------------------------------- */
 
-/* What is done about bytes that are not UTF-8, and about lone surrogates (\ud800). */
-enum belt_json_utf8 { BELT_JSON_UTF8_FAIL, BELT_JSON_UTF8_KEEP, BELT_JSON_UTF8_REPLACE };
-
 /* Every backslash in [at, at + size), a string without its quotes, begins an escape. */
 bool belt_json_escapes_valid(const char *at, uint32_t size);
 /* What the string says, at most `size` bytes; escapes must be valid. *lone: a surrogate
@@ -84,10 +81,9 @@ bool belt_json_escapes_valid(const char *at, uint32_t size);
 uint32_t belt_json_decode(char *out, const char *at, uint32_t size, bool *lone);
 /* The string says just this. */
 bool belt_json_says(const char *at, uint32_t size, const char *want, uint32_t want_size);
-/* A copy with every byte that is no part of a UTF-8 character as one 'x', or as U+FFFD: then
- * of up to 3 * size bytes. Returns how many. */
-uint32_t belt_json_mask(char *out, const char *at, uint32_t size);
-uint32_t belt_json_mend(char *out, const char *at, uint32_t size);
+/* A copy with an 'x' for every byte that is wrong, for the same offsets in UTF-8. BELT_PAD
+ * bytes behind it may be read. */
+void belt_json_mask(char *out, const char *text, uint32_t size);
 
 /* ---- where ----------------------------------------------------------------------- */
 

@@ -2,6 +2,7 @@
 #include <string.h>
 
 #include "steps/json_priv.h"
+#include "steps/utf8_priv.h"
 
 static int hex(char c)
 {
@@ -112,47 +113,9 @@ bool belt_json_says(const char *at, uint32_t size, const char *want, uint32_t wa
 
 /* ---- bytes that are not UTF-8 ---------------------------------------------------- */
 
-/* How many bytes the character at `at` has; 0: it is none (RFC 3629). */
-static uint32_t character(const unsigned char *at, size_t left)
+void belt_json_mask(char *out, const char *text, uint32_t size)
 {
-    unsigned char first = at[0], low = 0x80, high = 0xbf;
-    uint32_t size = first < 0x80 ? 1 : first >= 0xf0 ? 4 : first >= 0xe0 ? 3 : 2;
-    if (size == 1)
-        return 1;
-    if (first < 0xc2 || first > 0xf4 || size > left)
-        return 0;
-    if (first == 0xe0 || first == 0xf0)
-        low = first == 0xe0 ? 0xa0 : 0x90;
-    if (first == 0xed || first == 0xf4)
-        high = first == 0xed ? 0x9f : 0x8f;
-    if (at[1] < low || at[1] > high)
-        return 0;
-    for (uint32_t i = 2; i < size; i++)
-        if (at[i] < 0x80 || at[i] > 0xbf)
-            return 0;
-    return size;
-}
-
-static uint32_t copy_mended(char *out, const char *from, uint32_t size, const char *bad,
-                            size_t bad_size)
-{
-    const unsigned char *at = (const void *)from, *end = at + size;
-    char *to = out;
-    while (at < end) {
-        uint32_t good = character(at, (size_t)(end - at));
-        memcpy(to, good ? (const char *)at : bad, good ? good : bad_size);
-        to += good ? good : bad_size;
-        at += good ? good : 1;
-    }
-    return (uint32_t)(to - out);
-}
-
-uint32_t belt_json_mask(char *out, const char *at, uint32_t size)
-{
-    return copy_mended(out, at, size, "x", 1);
-}
-
-uint32_t belt_json_mend(char *out, const char *at, uint32_t size)
-{
-    return copy_mended(out, at, size, "\xef\xbf\xbd", 3);
+    memcpy(out, text, size);
+    for (uint32_t at = 0; (at += belt_utf8_valid(out + at, size - at)) < size;)
+        out[at] = 'x';
 }

@@ -330,9 +330,9 @@ Test(json, bytes_that_are_not_utf8_fail_or_stay_or_are_replaced)
     cr_expect_str_eq(outcome("- json: { utf8: keep, into: { a: text } }", "a", line),
                      "x\xffy\xe2\x82zA");
     cr_expect_str_eq(outcome("- json: { utf8: replace, into: { a: text } }", "a", line),
-                     "x\xef\xbf\xbdy\xef\xbf\xbd\xef\xbf\xbdzA");
+                     "x\xef\xbf\xbdy\xef\xbf\xbdzA");
     cr_expect_str_eq(outcome("- json: { utf8: replace, into: { a: raw } }", "a", line),
-                     "\"x\xef\xbf\xbdy\xef\xbf\xbd\xef\xbf\xbdz\\u0041\"");
+                     "\"x\xef\xbf\xbdy\xef\xbf\xbdz\\u0041\"");
     cr_expect_str_eq(outcome("- json: { utf8: keep, into: { a: text } }", "a", "{\"a\":\xff}"),
                      "not JSON: no value at byte 6");
 }
