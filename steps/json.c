@@ -157,10 +157,9 @@ static void take(struct json_state *own, struct belt_view *view, uint32_t i, uin
 {
     const struct belt_json *json = own->json;
     struct belt_json_walk *walk = &own->walk;
-    const uint32_t *first = walk->token;
     if (!belt_json_walk(walk)) {
         fail_walk(walk, view, i, begin);
-        for (walk->token = first; *walk->token < walk->end;)
+        while (*walk->token < walk->end)
             walk->token++;
         return;
     }

@@ -104,6 +104,11 @@ static uint32_t new_node(struct belt_json_paths *paths, const struct piece *piec
     paths->nodes[paths->count] = (struct belt_json_node){
         .name = name, .name_size = piece->size, .index = piece->index, .slot = -1
     };
+    uint32_t head = piece->size < 8 ? piece->size : 8;
+    if (head) {
+        memcpy(&paths->nodes[paths->count].word, name, head);
+        paths->nodes[paths->count].mask = UINT64_MAX >> (64 - 8 * head);
+    }
     return paths->count++;
 }
 
@@ -149,8 +154,13 @@ static void add_up(struct belt_json_paths *paths)
     for (uint32_t n = paths->count; n-- > 0;) {
         struct belt_json_node *node = &paths->nodes[n];
         node->below = node->slot >= 0 ? UINT64_C(1) << node->slot : 0;
-        for (uint32_t child = node->child; child; child = paths->nodes[child].next)
-            node->below |= paths->nodes[child].below;
+        for (uint32_t child = node->child; child; child = paths->nodes[child].next) {
+            const struct belt_json_node *below = &paths->nodes[child];
+            node->below |= below->below;
+            if (below->name)
+                node->members |= UINT64_C(1) << belt_json_hash(
+                                     below->name_size ? below->name : "\"", below->name_size);
+        }
     }
 }
 

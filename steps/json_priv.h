@@ -26,7 +26,15 @@ struct belt_json_node {
     int slot;             /* what ends here, or -1 */
     uint32_t child, next; /* in nodes[]; 0: none */
     uint64_t below;       /* slots that end here or deeper */
+    uint64_t members;     /* belt_json_hash() of each child's name, as a bit */
+    uint64_t word, mask;  /* the name's first 8 bytes, and which of them it has */
 };
+
+/* 0 to 63 for a name as it lies in a record, where at least a quote is behind it. */
+static inline uint32_t belt_json_hash(const char *name, uint32_t size)
+{
+    return (size * 8 + (unsigned char)*name) & 63;
+}
 
 struct belt_json_paths {
     struct belt_json_node *nodes; /* [0]: the record itself */
@@ -56,11 +64,11 @@ struct belt_json_value {
     uint32_t at, size; /* from the walk's text; a string's without its quotes */
 };
 
-/* One record's tokens. Set by the caller but for `token`, `found`, `values` and the flaw. */
+/* One record's tokens. Set by the caller but for `found`, `values` and the flaw. */
 struct belt_json_walk {
     const struct belt_json_paths *paths;
     const char *text;      /* what offsets count from */
-    const uint32_t *token; /* the next one */
+    const uint32_t *token; /* its first; afterwards, if it is JSON, the one behind it */
     uint32_t end;          /* of the record */
     bool escapes;          /* there is a backslash in it */
     uint64_t found;        /* slots that have a value */

@@ -1,26 +1,30 @@
 /* One record's tokens against the grammar of JSON (RFC 8259), and the values that are asked
- * for on the way. Every token is looked at, wanted or not: what passes here is JSON. */
+ * for on the way. Every token is looked at, wanted or not: what passes here is JSON. Each
+ * function takes the next token and returns the one behind what it read, or NULL: in
+ * registers, since a token that went through memory would cost more than to look at it. */
 #include <string.h>
 
 #include "steps/json_priv.h"
 
-/* The next token's first byte; 0 at the record's end. */
-static inline char token(const struct belt_json_walk *w)
+typedef const uint32_t *token;
+
+/* A token's first byte; 0 at the record's end. */
+static inline char byte_of(const struct belt_json_walk *w, token t)
 {
-    return *w->token < w->end ? w->text[*w->token] : 0;
+    return *t < w->end ? w->text[*t] : 0;
 }
 
-static bool flaw(struct belt_json_walk *w, const char *expected)
+static token flaw(struct belt_json_walk *w, token t, const char *expected)
 {
     w->flaw = expected;
-    w->flaw_at = *w->token < w->end ? *w->token : w->end;
-    return false;
+    w->flaw_at = *t < w->end ? *t : w->end;
+    return NULL;
 }
 
-/* Where the word or string that begins at `at`, before the next token, ends. */
-static inline uint32_t end_of(const struct belt_json_walk *w, uint32_t at)
+/* Where the word or string that begins at `at`, before token t, ends. */
+static inline uint32_t end_of(const struct belt_json_walk *w, token t, uint32_t at)
 {
-    uint32_t end = *w->token < w->end ? *w->token : w->end;
+    uint32_t end = *t < w->end ? *t : w->end;
     for (; end > at + 1; end--) {
         char c = w->text[end - 1];
         if (c != ' ' && c != '\t' && c != '\n' && c != '\r')
@@ -47,13 +51,9 @@ static inline const char *past_digits(const char *at, const char *end)
     return at;
 }
 
-static bool is_number(const char *at, const char *end)
+static bool is_fraction(const char *at, const char *end)
 {
-    at += *at == '-';
-    const char *digits = at;
-    at = past_digits(at, end);
-    if (at == digits || (*digits == '0' && at > digits + 1))
-        return false;
+    const char *digits;
     if (at < end && *at == '.') {
         digits = ++at;
         at = past_digits(at, end);
@@ -71,7 +71,17 @@ static bool is_number(const char *at, const char *end)
     return at == end;
 }
 
-static bool word(struct belt_json_walk *w, const struct belt_json_node *node)
+static inline bool is_number(const char *at, const char *end)
+{
+    at += *at == '-';
+    const char *digits = at;
+    at = past_digits(at, end);
+    if (at == digits || (*digits == '0' && at > digits + 1))
+        return false;
+    return at == end || is_fraction(at, end);
+}
+
+static token name_of_value(struct belt_json_walk *w, token t, const struct belt_json_node *node)
 {
     static const struct {
         const char *text;
@@ -80,49 +90,61 @@ static bool word(struct belt_json_walk *w, const struct belt_json_node *node)
     } words[] = { { "null", 4, BELT_JSON_NULL },
                   { "true", 4, BELT_JSON_TRUE },
                   { "false", 5, BELT_JSON_FALSE } };
-    uint32_t at = *w->token++, end = end_of(w, at);
-    const char *text = w->text + at;
-    if (*text == '-' || (*text >= '0' && *text <= '9')) {
-        if (is_number(text, w->text + end)) {
-            found(w, node, BELT_JSON_NUMBER, at, end);
-            return true;
-        }
-        w->token--;
-        return flaw(w, "number");
-    }
+    uint32_t at = *t, end = end_of(w, t + 1, at);
     for (size_t i = 0; i < sizeof words / sizeof *words; i++)
-        if (end - at == words[i].size && memcmp(text, words[i].text, words[i].size) == 0) {
+        if (end - at == words[i].size && memcmp(w->text + at, words[i].text, words[i].size) == 0) {
             found(w, node, words[i].kind, at, end);
-            return true;
+            return t + 1;
         }
-    w->token--;
-    return flaw(w, "value");
+    return flaw(w, t, "value");
+}
+
+static inline token number(struct belt_json_walk *w, token t, const struct belt_json_node *node)
+{
+    uint32_t at = *t, end = end_of(w, t + 1, at);
+    if (!is_number(w->text + at, w->text + end))
+        return flaw(w, t, "number");
+    found(w, node, BELT_JSON_NUMBER, at, end);
+    return t + 1;
 }
 
 /* ---- strings --------------------------------------------------------------------- */
 
-/* The string at the next token: where it begins and how long it is, without its quotes. */
-static inline bool string(struct belt_json_walk *w, uint32_t *at, uint32_t *size)
+static inline bool is_string(const struct belt_json_walk *w, uint32_t at, uint32_t size)
 {
-    *at = *w->token++ + 1;
-    *size = end_of(w, *at) - 1 - *at;
-    if (w->escapes && !belt_json_escapes_valid(w->text + *at, *size)) {
-        w->token--;
-        return flaw(w, "valid escape in the string");
-    }
-    return true;
+    return !w->escapes || belt_json_escapes_valid(w->text + at, size);
 }
 
-static inline bool is_name(const struct belt_json_walk *w, const struct belt_json_node *node,
-                           uint32_t at, uint32_t size)
+/* Without its quotes. */
+static inline uint32_t string_size(const struct belt_json_walk *w, token t)
+{
+    return end_of(w, t + 1, *t + 1) - 1 - (*t + 1);
+}
+
+static inline token string(struct belt_json_walk *w, token t, const struct belt_json_node *node)
+{
+    if (!node && !w->escapes)
+        return t + 1; /* stage 1 has seen its end */
+    uint32_t at = *t + 1, size = string_size(w, t);
+    if (!is_string(w, at, size))
+        return flaw(w, t, "valid escape in the string");
+    found(w, node, BELT_JSON_STRING, at, at + size);
+    return t + 1;
+}
+
+static bool is_name(const struct belt_json_walk *w, const struct belt_json_node *node, uint32_t at,
+                    uint32_t size)
 {
     const char *text = w->text + at;
+    uint64_t head;
     if (!node->name)
         return false;
-    if (node->name_size == size)
-        return memcmp(text, node->name, size) == 0;
-    return w->escapes && size > node->name_size &&
-           belt_json_says(text, size, node->name, node->name_size);
+    if (node->name_size != size)
+        return w->escapes && size > node->name_size &&
+               belt_json_says(text, size, node->name, node->name_size);
+    memcpy(&head, text, sizeof head);
+    return (head & node->mask) == node->word &&
+           (size <= 8 || memcmp(text + 8, node->name + 8, size - 8) == 0);
 }
 
 static inline const struct belt_json_node *member(const struct belt_json_walk *w,
@@ -130,7 +152,9 @@ static inline const struct belt_json_node *member(const struct belt_json_walk *w
                                                   uint32_t size)
 {
     const struct belt_json_node *nodes = w->paths->nodes;
-    for (uint32_t n = node ? node->child : 0; n; n = nodes[n].next)
+    if (!node || !(node->members >> belt_json_hash(w->text + at, size) & 1 || w->escapes))
+        return NULL;
+    for (uint32_t n = node->child; n; n = nodes[n].next)
         if (is_name(w, &nodes[n], at, size))
             return &nodes[n];
     return NULL;
@@ -148,81 +172,99 @@ static const struct belt_json_node *element(const struct belt_json_walk *w,
 
 /* ---- values ---------------------------------------------------------------------- */
 
-static bool value(struct belt_json_walk *w, const struct belt_json_node *node, uint32_t depth);
+static token object(struct belt_json_walk *w, token t, const struct belt_json_node *node,
+                    uint32_t depth);
+static token array(struct belt_json_walk *w, token t, const struct belt_json_node *node,
+                   uint32_t depth);
 
-static bool object(struct belt_json_walk *w, const struct belt_json_node *node, uint32_t depth)
+static inline __attribute__((always_inline)) token value(struct belt_json_walk *w, token t,
+                                                         const struct belt_json_node *node,
+                                                         uint32_t depth)
 {
-    uint32_t begin = *w->token++, at, size;
-    char next = token(w);
-    if (next == '}')
-        w->token++;
+    char first = byte_of(w, t);
+    if (first == '"')
+        return string(w, t, node);
+    if (first == '-' || (first >= '0' && first <= '9'))
+        return number(w, t, node);
+    if (first != '{' && first != '[')
+        return first ? name_of_value(w, t, node) : flaw(w, t, "value");
+    if (depth == BELT_JSON_DEPTH)
+        return flaw(w, t, "level beyond 256");
+    return (first == '{' ? object : array)(w, t, node, depth + 1);
+}
+
+/* A name and the colon behind it. *child: where its value is wanted, or NULL. */
+static inline token name(struct belt_json_walk *w, token t, const struct belt_json_node *node,
+                         const struct belt_json_node **child)
+{
+    if (byte_of(w, t) != '"')
+        return flaw(w, t, "name in quotes");
+    uint32_t at = *t + 1, size = string_size(w, t);
+    if (!is_string(w, at, size))
+        return flaw(w, t, "valid escape in the string");
+    if (byte_of(w, t + 1) != ':')
+        return flaw(w, t + 1, "':'");
+    *child = member(w, node, at, size);
+    return t + 2;
+}
+
+static token object(struct belt_json_walk *w, token t, const struct belt_json_node *node,
+                    uint32_t depth)
+{
+    const struct belt_json_node *child;
+    uint32_t begin = *t++;
+    char next = byte_of(w, t);
     while (next != '}') {
-        if (token(w) != '"')
-            return flaw(w, "name in quotes");
-        if (!string(w, &at, &size))
-            return false;
-        if (token(w) != ':')
-            return flaw(w, "':'");
-        w->token++;
-        const struct belt_json_node *child = member(w, node, at, size);
+        t = name(w, t, node, &child);
+        if (!t)
+            return NULL;
         if (child)
             w->found &= ~child->below; /* the last of two counts, with all that is in it */
-        if (!value(w, child, depth))
-            return false;
-        next = token(w);
-        if (next != ',' && next != '}')
-            return flaw(w, "',' or '}'");
-        w->token++;
+        t = value(w, t, child, depth);
+        if (!t)
+            return NULL;
+        next = byte_of(w, t);
+        if (next == ',')
+            t++;
+        else if (next != '}')
+            return flaw(w, t, "',' or '}'");
     }
-    found(w, node, BELT_JSON_OBJECT, begin, w->token[-1] + 1);
-    return true;
+    found(w, node, BELT_JSON_OBJECT, begin, *t + 1);
+    return t + 1;
 }
 
-static bool array(struct belt_json_walk *w, const struct belt_json_node *node, uint32_t depth)
+static token array(struct belt_json_walk *w, token t, const struct belt_json_node *node,
+                   uint32_t depth)
 {
-    uint32_t begin = *w->token++;
-    char next = token(w);
-    if (next == ']')
-        w->token++;
+    uint32_t begin = *t++;
+    char next = byte_of(w, t);
     for (uint32_t index = 0; next != ']'; index++) {
-        if (!value(w, element(w, node, index), depth))
-            return false;
-        next = token(w);
-        if (next != ',' && next != ']')
-            return flaw(w, "',' or ']'");
-        w->token++;
+        t = value(w, t, element(w, node, index), depth);
+        if (!t)
+            return NULL;
+        next = byte_of(w, t);
+        if (next == ',')
+            t++;
+        else if (next != ']')
+            return flaw(w, t, "',' or ']'");
     }
-    found(w, node, BELT_JSON_ARRAY, begin, w->token[-1] + 1);
-    return true;
-}
-
-static bool value(struct belt_json_walk *w, const struct belt_json_node *node, uint32_t depth)
-{
-    uint32_t at, size;
-    switch (token(w)) {
-    case '"':
-        if (!string(w, &at, &size))
-            return false;
-        found(w, node, BELT_JSON_STRING, at, at + size);
-        return true;
-    case '{':
-    case '[':
-        if (depth == BELT_JSON_DEPTH)
-            return flaw(w, "level beyond 256");
-        return (token(w) == '{' ? object : array)(w, node, depth + 1);
-    case 0: return flaw(w, "value");
-    default: return word(w, node);
-    }
+    found(w, node, BELT_JSON_ARRAY, begin, *t + 1);
+    return t + 1;
 }
 
 bool belt_json_walk(struct belt_json_walk *w)
 {
+    token t = w->token;
     w->found = 0;
-    if (*w->token >= w->end)
-        return flaw(w, NULL);
-    if (token(w) != '{')
-        return flaw(w, "object");
-    if (!object(w, w->paths->nodes, 1))
-        return false;
-    return *w->token >= w->end || flaw(w, "end of the record");
+    if (*t >= w->end)
+        t = flaw(w, t, NULL);
+    else if (byte_of(w, t) != '{')
+        t = flaw(w, t, "object");
+    else
+        t = object(w, t, w->paths->nodes, 1);
+    if (t && *t < w->end)
+        t = flaw(w, t, "end of the record");
+    if (t)
+        w->token = t;
+    return t;
 }
