@@ -44,6 +44,14 @@ rm -f "$out"/packages-*.log
     -s "batchers.actions.sink.file.path=$out/packages-{key}.log"
 wc -l "$out"/packages-*.log
 
+say "the errors of a log in JSON: examples/json"
+rc=0
+"$beltway" run "$examples/json/pipeline.yaml" -s "source.file.paths=$examples/json/events.ndjson" \
+    -s "batcher.sink.file.path=$out/errors.ndjson" -s "failed.sink.file.path=$out/failed.ndjson" ||
+    rc=$?
+((rc == 1)) # two lines of it are bad, and say so
+cat "$out/errors.ndjson"
+
 file=$data/sensors-$rows.txt
 say "the first job again, on $rows generated rows: $file"
 if [[ ! -s $file ]]; then

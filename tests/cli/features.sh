@@ -202,6 +202,15 @@ test_small_steps() {
         'keep: { key: k3, at: 1970-01-01T00:00:00Z }')"
 }
 
+test_fields_of_json() {
+    seq 50 | sed 's/.*/{"a":{"n":[0,&]},"level":"l&"}/' >in.txt
+    plain
+    two() { expect_same <(printf '{"n":%d}\n' 7 9) out.txt; }
+    both 0 two 'processor.steps=[ json: { where: { level: [l7, l9] }, check: all, utf8: keep,
+        longest: 1KiB, from: payload, into: { n: { path: "a.n[1]", type: int, default: 0 } } } ]' \
+        batcher.sink.file.format=ndjson
+}
+
 # ---- batchers ------------------------------------------------------------------------
 
 test_batches_by_size() {
