@@ -164,7 +164,7 @@ static int add_relation(struct belt_maker *m, const struct belt_wanted *wanted)
     if (belt_node_kind(list) != BELT_NODE_LIST || !relation->list)
         return add_one(m, wanted);
     int rc = check_list(m, list, relation->name);
-    if (rc < 0 || (relation->together && !wanted->options->ignore_case))
+    if (rc < 0 || (relation->together && wanted->options->utf == BELT_UTF_OFF))
         return rc < 0 ? rc : relation->add(m, wanted);
     int group = belt_maker_group(m, BELT_GROUP_ANY, list);
     for (size_t i = 0; group >= 0 && rc >= 0 && i < belt_node_count(list); i++) {

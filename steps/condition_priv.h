@@ -43,6 +43,7 @@ struct belt_regex_work;
 struct belt_condition_run {
     struct belt_regex_work *regex; /* NULL: none of them has a pattern */
     int64_t clock;                 /* of view->now: ns from the epoch to its zero */
+    uint64_t common;               /* patterns (a bit each) whose bytes nearly all texts have */
 };
 /* For one more condition (NULL: none); the first time *run is zeroed. */
 int belt_condition_begin(struct belt_condition_run *run, const struct belt_condition *condition,

@@ -62,7 +62,10 @@ struct belt_test {
             uint64_t last;     /* 0: none; else not earlier than so many ns ago */
         } time;
         struct belt_needles *needles;
-        struct belt_regex *regex;
+        struct {
+            struct belt_regex *regex;
+            struct belt_needles *needles; /* what all hits have in them; NULL: not known */
+        } pattern;
         bool empty;
     } to;
 };

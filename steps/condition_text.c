@@ -7,6 +7,9 @@
 #include "steps/condition_test_priv.h"
 #include "steps/number_priv.h"
 
+/* A shorter one is in too many texts for a look at it to pay. */
+enum { LITERAL_LEAST = 3 };
+
 /* ---- running ------------------------------------------------------------------- */
 
 typedef bool text_fn(const char *text, uint32_t size, const struct belt_test *test);
@@ -156,19 +159,40 @@ static void find_free(struct belt_test *test)
 
 static const struct belt_test_kind test_contains = { find_rows, find_free };
 
+/* Those that have what all hits have. Where nearly all rows have it, looking does not pay:
+ * a frame's first word tells for the others. */
+static uint64_t literal_rows(const struct belt_test *test, struct belt_asked *asked, uint64_t rows)
+{
+    const struct belt_column *column = &asked->view->columns[test->column];
+    const uint64_t bit = UINT64_C(1) << (test->end % 64); /* shared: slower, never wrong */
+    bool first = asked->w == asked->view->first / 64;
+    if (!first && (asked->run->common & bit))
+        return rows;
+    uint64_t hits = belt_find_rows(test->to.pattern.needles, column->base,
+                                   column->as.spans + asked->w * 64, rows);
+    if (first && 4 * __builtin_popcountll(hits) > 3 * __builtin_popcountll(rows))
+        asked->run->common |= bit;
+    else if (first)
+        asked->run->common &= ~bit;
+    return hits;
+}
+
 static uint64_t pattern_rows(const struct belt_test *test, struct belt_asked *asked, uint64_t rows)
 {
     const struct belt_column *column = &asked->view->columns[test->column];
     const struct belt_span *spans = column->as.spans + asked->w * 64;
+    const struct belt_regex *regex = test->to.pattern.regex;
     uint64_t hits = 0;
+    if (test->to.pattern.needles)
+        rows = literal_rows(test, asked, rows);
     for (; rows; rows &= rows - 1) {
         uint32_t i = (uint32_t)__builtin_ctzll(rows);
-        int rc = belt_regex_match(test->to.regex, asked->run->regex, column->base + spans[i].at,
-                                  spans[i].size);
+        int rc =
+            belt_regex_match(regex, asked->run->regex, column->base + spans[i].at, spans[i].size);
         hits |= (uint64_t)(rc > 0) << i;
         if (rc < 0) {
             char reason[BELT_REASON];
-            belt_regex_reason(reason, test->to.regex, asked->run->regex, rc, test->name);
+            belt_regex_reason(reason, regex, asked->run->regex, rc, test->name);
             belt_asked_fail(asked, i, reason);
         }
     }
@@ -177,7 +201,8 @@ static uint64_t pattern_rows(const struct belt_test *test, struct belt_asked *as
 
 static void pattern_free(struct belt_test *test)
 {
-    belt_regex_free(test->to.regex);
+    belt_regex_free(test->to.pattern.regex);
+    belt_needles_free(test->to.pattern.needles);
 }
 
 const struct belt_test_kind belt_test_pattern = { pattern_rows, pattern_free };
@@ -210,22 +235,54 @@ static int text_only(struct belt_maker *m, const struct belt_wanted *wanted)
                            belt_type_name(type, info->type, info->digits));
 }
 
+static int needles_of(struct belt_needles **out, const char *const *texts, size_t count, bool fold,
+                      struct belt_error *err)
+{
+    return (fold ? belt_needles_folded : belt_needles_new)(out, texts, count, err);
+}
+
+/* What every hit has in it is looked for first, in all rows at once. Not with utf: letters
+ * there may have more than two cases, and bad texts are to fail. */
+static int add_literal(struct belt_maker *m, struct belt_test *test,
+                       const struct belt_regex_conf *conf, bool *whole)
+{
+    size_t room = strlen(conf->pattern) + 1;
+    char *literal = malloc(2 * room);
+    int rc = literal ? 0 : belt_error_set(m->err, -ENOMEM, "condition: out of memory");
+    bool plain = conf->utf == BELT_UTF_OFF || (conf->utf == BELT_UTF_KEEP && !conf->ignore_case);
+    if (literal && plain &&
+        belt_regex_literal(conf->pattern, literal, literal + room, whole) >= LITERAL_LEAST)
+        rc = needles_of(&test->to.pattern.needles, (const char *[]){ literal }, 1,
+                        conf->ignore_case, m->err);
+    *whole &= test->to.pattern.needles != NULL;
+    free(literal);
+    return rc;
+}
+
 static int add_pattern(struct belt_maker *m, const struct belt_wanted *wanted, const char *pattern)
 {
     const struct belt_regex_conf conf = { .pattern = pattern,
                                           .ignore_case = wanted->options->ignore_case,
                                           .utf = wanted->options->utf,
                                           .limit = wanted->options->limit };
-    struct belt_regex *regex;
-    int rc = belt_regex_new(&regex, &conf, wanted->node, m->err);
-    if (rc < 0)
+    struct belt_test made = { 0 };
+    bool whole = false;
+    int rc = belt_regex_new(&made.to.pattern.regex, &conf, wanted->node, m->err);
+    if (rc == 0)
+        rc = add_literal(m, &made, &conf, &whole);
+    if (rc == 0)
+        rc = belt_maker_add(m, whole ? &test_contains : &belt_test_pattern, wanted->column,
+                            wanted->node);
+    if (rc < 0) {
+        pattern_free(&made);
         return rc;
-    int at = belt_maker_add(m, &belt_test_pattern, wanted->column, wanted->node);
-    if (at < 0) {
-        belt_regex_free(regex);
-        return at;
     }
-    belt_maker_test(m, at)->to.regex = regex;
+    if (whole) {
+        belt_regex_free(made.to.pattern.regex);
+        belt_maker_test(m, rc)->to.needles = made.to.pattern.needles;
+    } else {
+        belt_maker_test(m, rc)->to.pattern = made.to.pattern;
+    }
     return 0;
 }
 
@@ -250,20 +307,25 @@ static int add_quoted(struct belt_maker *m, const struct belt_wanted *wanted, co
     return rc;
 }
 
+static bool is_quoted(const struct belt_test_options *options)
+{
+    return options->ignore_case || options->utf != BELT_UTF_OFF;
+}
+
 int belt_test_text(struct belt_maker *m, const struct belt_wanted *wanted)
 {
     int rc = text_only(m, wanted);
     if (rc < 0)
         return rc;
     const char *text = belt_node_text(wanted->node);
-    return wanted->options->ignore_case
+    return is_quoted(wanted->options)
                ? add_quoted(m, wanted, text)
                : add_text(m, wanted->relation->of, wanted->column, wanted->node, text);
 }
 
 int belt_test_is(struct belt_maker *m, const struct belt_wanted *wanted)
 {
-    if (wanted->options->ignore_case)
+    if (is_quoted(wanted->options))
         return belt_test_text(m, wanted);
     return belt_test_equal(m, wanted->column, wanted->node, belt_node_text(wanted->node));
 }
@@ -289,7 +351,7 @@ static int add_needles(struct belt_maker *m, const struct belt_wanted *wanted)
     struct belt_needles *needles = NULL;
     for (size_t i = 0; texts && i < count; i++)
         texts[i] = belt_node_text(one ? list : belt_node_at(list, i));
-    int rc = texts ? belt_needles_new(&needles, texts, count, m->err)
+    int rc = texts ? needles_of(&needles, texts, count, wanted->options->ignore_case, m->err)
                    : belt_error_set(m->err, -ENOMEM, "condition: out of memory");
     free(texts);
     int at = rc < 0 ? rc : belt_maker_add(m, &test_contains, wanted->column, list);
@@ -305,8 +367,10 @@ int belt_test_contains(struct belt_maker *m, const struct belt_wanted *wanted)
 {
     int rc = text_only(m, wanted);
     if (rc == 0)
-        rc = wanted->options->ignore_case ? add_quoted(m, wanted, belt_node_text(wanted->node))
-                                          : add_needles(m, wanted);
+        /* With utf case is more than two letters, and bad texts may have to fail. */
+        rc = wanted->options->utf != BELT_UTF_OFF
+                 ? add_quoted(m, wanted, belt_node_text(wanted->node))
+                 : add_needles(m, wanted);
     return rc;
 }
 

@@ -18,6 +18,8 @@ enum {
 struct belt_needle {
     const char *bytes;
     uint32_t size;
+    uint64_t head, mask, tail;     /* its first 8 bytes, which of them it has; its last 8 */
+    uint64_t head_fold, tail_fold; /* bits that do not matter in them */
 };
 
 struct belt_needles;
@@ -28,19 +30,23 @@ struct belt_needles {
     struct belt_needle *needle; /* [count], by bucket */
     uint32_t count;
     bool everywhere; /* one of them is empty */
+    bool fold;       /* a-z are A-Z, too; needles are in small letters */
+    char *bytes;     /* of all needles */
     belt_find_fn *find;
     /* One needle: two of its bytes, as rare as it has. */
     uint32_t at[2];
-    char byte[2];
+    char byte[2], byte_fold[2];
     /* Several: which buckets have a byte of this low and high half at the place. */
     uint32_t looked_at; /* bytes of each needle, up to BELT_FIND_BYTES */
     uint8_t low[BELT_FIND_BYTES][16], high[BELT_FIND_BYTES][16];
     uint32_t first[BELT_FIND_BUCKETS + 1]; /* bucket b: needle[first[b]] to first[b + 1] */
 };
 
-/* The texts stay in use. */
+/* The texts are copied. The second: the letters a-z and A-Z are the same. */
 int belt_needles_new(struct belt_needles **out, const char *const *texts, size_t count,
                      struct belt_error *err);
+int belt_needles_folded(struct belt_needles **out, const char *const *texts, size_t count,
+                        struct belt_error *err);
 void belt_needles_free(struct belt_needles *needles);
 
 /* Those of `rows`, a bit for each of spans[64], that have one of them. */

@@ -58,4 +58,9 @@ bool belt_regex_span(const struct belt_regex_work *work, uint32_t group, struct 
 void belt_regex_reason(char reason[BELT_REASON], const struct belt_regex *regex,
                        const struct belt_regex_work *work, int code, const char *name);
 
+/* The longest bytes that all texts have in which the pattern, with regard to no case, finds
+ * something, into out[strlen(pattern) + 1]; their number, 0: none are known. *whole: there
+ * is no more to it. `scratch` is as large. */
+size_t belt_regex_literal(const char *pattern, char *out, char *scratch, bool *whole);
+
 #endif

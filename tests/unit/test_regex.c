@@ -7,6 +7,7 @@
 #include <sys/syscall.h>
 #include <time.h>
 
+#include "steps/regex_priv.h"
 #include "tests/unit/view_fixture.h"
 
 static struct chain *chain_of(const char *step, const char *text, size_t size)
@@ -149,6 +150,85 @@ Test(regex, groups_of_conditions_leave_failed_messages_out)
             cr_expect_str_eq(chain_fates(c), "!", "%s", steps);
             chain_free(c);
         }
+}
+
+/* What is said to be in every match of a pattern; (WHOLE) when it is all of it. */
+static const char *literal(const char *pattern)
+{
+    static char out[200];
+    char scratch[200];
+    bool whole = false;
+    size_t size = belt_regex_literal(pattern, out, scratch, &whole);
+    if (size == 0)
+        return "";
+    if (whole)
+        strcat(out, " (WHOLE)");
+    return out;
+}
+
+Test(regex, finds_what_every_match_has_in_it)
+{
+    static const char *const patterns[][2] = {
+        { "error", "error (WHOLE)" },
+        { "a\\.b\\[c", "a.b[c (WHOLE)" },
+        { "^error$", "error" },
+        { "abc?de", "ab" },
+        { "abc*def", "def" },
+        { "abc+de", "abc" },
+        { "abc{0,2}defg", "defg" },
+        { "a.bcd.e", "bcd" },
+        { "\"ms\":[5-9][0-9]{2},", "\"ms\":" },
+        { "[]abc]xyz", "xyz" },
+        { "[^]abc]xyz", "xyz" },
+        { "[\\]abc]xyz", "xyz" },
+        { "(abcdef)?xyz", "xyz" },
+        { "(abcdef|x)yz", "yz" },
+        { "(a\\)b|(c))yz", "yz" },
+        { "(?:a[)]|b)yz", "yz" },
+        { "(?<name>a)yz", "yz" },
+        { "\\d+abc\\b", "abc" },
+        { "\xc3\xa4?bc", "bc" },
+        { "abc|def", "" },
+        { "abc\\Qd?\\E", "" },
+        { "(?i)abc", "" },
+        { "(?x)a b c", "" },
+        { "abc(?=d)", "" },
+        { "(*COMMIT)abc", "" },
+        { "([[:alpha:]])abc", "" },
+        { "abc\\x41", "" },
+        { "(\\w)abc\\1", "" },
+        { "", "" },
+    };
+    for (size_t i = 0; i < sizeof patterns / sizeof *patterns; i++)
+        cr_expect_str_eq(literal(patterns[i][0]), patterns[i][1], "%s: %s", patterns[i][0],
+                         literal(patterns[i][0]));
+}
+
+/* Random patterns on random texts: with and without a look for the literal. */
+Test(regex, looking_for_the_literal_first_changes_nothing)
+{
+    static const char *const parts[] = { "abc", "bca",  "c",      "a?",      "b*",  "c+",
+                                         ".",   "[ab]", "(ab|c)", "(?:bc)?", "\\w", "a{2}",
+                                         "^",   "$",    "\\[",    "abca",    "A",   "[^]a]" };
+    char text[20000] = "", pattern[200], condition[300], direct[BELT_FRAME + 1];
+    srand(3);
+    for (int i = 0; i < 700; i++) {
+        for (int k = rand() % 12; k >= 0; k--)
+            strncat(text, &"abcAB["[rand() % 6], 1);
+        strcat(text, "\n");
+    }
+    for (int round = 0; round < 300; round++) {
+        *pattern = 0;
+        for (int k = rand() % 5; k >= 0; k--)
+            strcat(pattern, parts[(size_t)rand() % (sizeof parts / sizeof *parts)]);
+        const char *icase = round % 2 ? "true" : "false";
+        /* An empty lookahead says nothing, but ends the search for a literal. */
+        snprintf(condition, sizeof condition, "{ matches: '(?=)%s', ignore_case: %s }", pattern,
+                 icase);
+        strcpy(direct, fates(condition, text, strlen(text)));
+        snprintf(condition, sizeof condition, "{ matches: '%s', ignore_case: %s }", pattern, icase);
+        cr_assert_str_eq(fates(condition, text, strlen(text)), direct, "%s", condition);
+    }
 }
 
 Test(regex_conf, refuses_bad_patterns_with_their_place)
