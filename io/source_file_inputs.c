@@ -99,6 +99,29 @@ static int refuse_open(const char *path, struct belt_error *err)
     return belt_error_set(err, -code, "%s: %s: %s", path, strerror(code), way);
 }
 
+/* What cannot be cut into chunks is read as ever. After the first bytes were looked at:
+ * a direct read takes whole pages. */
+static int make_direct(const struct source_conf *conf, struct source_input *input, const char *path,
+                       struct belt_error *err)
+{
+    if (conf->direct == SOURCE_BUFFERED || source_is_stream(input))
+        return 0;
+    input->direct = fcntl(input->fd, F_SETFL, O_DIRECT) == 0;
+    if (input->direct || conf->direct == SOURCE_TRY_DIRECT)
+        return 0;
+    return belt_error_set(err, -ENOTSUP,
+                          "%s: its file system cannot be read past the page cache: set direct to "
+                          "auto or false",
+                          path);
+}
+
+int source_buffered(struct source_input *input)
+{
+    if (input->direct)
+        input->direct = fcntl(input->fd, F_SETFL, 0) < 0;
+    return input->fd;
+}
+
 static int open_input(struct source_conf *conf, const char *path, struct belt_error *err)
 {
     if (strcmp(path, "-") == 0)
@@ -112,6 +135,8 @@ static int open_input(struct source_conf *conf, const char *path, struct belt_er
     struct stat st;
     /* Nonblocking, or a pipe without a writer would hold the start up. */
     input.fd = open(path, O_RDONLY | O_NONBLOCK | O_CLOEXEC);
+    if (input.fd < 0 && errno == ENOENT && conf->missing)
+        return 0;
     if (input.fd < 0)
         return refuse_open(path, err);
     if (fstat(input.fd, &st) < 0 || S_ISDIR(st.st_mode)) {
@@ -131,7 +156,9 @@ static int open_input(struct source_conf *conf, const char *path, struct belt_er
                               "is none now: start again",
                               path);
     }
-    int rc = add_input(conf, &input, err);
+    int rc = make_direct(conf, &input, path, err);
+    if (rc == 0)
+        rc = add_input(conf, &input, err);
     if (rc < 0)
         close(input.fd);
     return rc;
@@ -160,6 +187,7 @@ int source_open(void *part_conf, struct belt_error *err)
         input->first = conf->chunks;
         conf->chunks += source_is_stream(input) ? 1 : (input->size + conf->chunk - 1) / conf->chunk;
         conf->bytes += input->size;
+        conf->directs += input->direct;
         conf->packed |= input->pack != SOURCE_PLAIN;
     }
     return rc;

@@ -22,11 +22,13 @@ struct source_input {
     int fd;     /* -1: not open */
     bool stream, is_stdin;
     enum source_pack pack;
+    bool direct;    /* past the page cache */
     uint64_t size;  /* when opened; what is appended later is not read */
     uint64_t first; /* number of its first chunk */
     /* Where records are no lines (source_file_records.c): so many of its chunks know where
      * the records of the next one begin, and there they do. */
     uint64_t handed, begins;
+    uint64_t hinted; /* the kernel was told to read up to here */
 };
 
 /* Settings first, then what open() finds. Read-only after open but for `next`. */
@@ -41,7 +43,10 @@ struct source_conf {
     struct source_input *inputs;
     uint32_t count;
     uint64_t chunks, bytes;
-    int compression; /* enum source_pack */
+    int compression;  /* enum source_pack */
+    int missing;      /* 1: passed over */
+    int direct;       /* enum source_direct */
+    uint32_t directs; /* inputs that are read so */
     uint64_t max_window;
     /* Follow mode. */
     bool follow;
@@ -64,6 +69,7 @@ struct source_conf {
     char apart_too[128];
 };
 
+enum source_direct { SOURCE_BUFFERED, SOURCE_DIRECT, SOURCE_TRY_DIRECT };
 enum source_begin { SOURCE_AT_START, SOURCE_AT_END };
 
 enum job_state { JOB_READING, JOB_READ, JOB_STREAM };
@@ -79,6 +85,7 @@ struct source_job {
     uint64_t number;     /* of the chunk, over all inputs */
     uint64_t offset;     /* of the chunk in its file */
     uint32_t text;       /* where the chunk's first byte lies */
+    uint32_t from;       /* where the read under way began */
     uint32_t have, want; /* bytes lie before `have`; a read was asked for up to `want` */
     uint32_t at, stop;   /* the next record; records that begin at `stop` are not ours */
     uint32_t least;      /* no complete record ends before: searched already */
@@ -102,7 +109,8 @@ struct source_state {
     uint32_t free_used;
     struct source_job jobs[SOURCE_DEPTH]; /* ring: jobs_used from `head`, in order of claim */
     uint32_t head, jobs_used;
-    bool ahead; /* reads do not end at once: keep `depth` under way */
+    bool ahead;    /* reads do not end at once: keep `depth` under way */
+    uint32_t cold; /* chunks for which the kernel is told what comes */
     bool stopped, exhausted;
     /* One instance over streams: the input being claimed, and where in it. */
     uint32_t input;
@@ -139,6 +147,8 @@ int source_each_path(struct source_conf *conf, source_path_fn *fn, struct belt_e
 int source_look(struct source_conf *conf, const char *path, struct belt_error *err);
 int source_open(void *conf, struct belt_error *err);
 void source_close(void *conf);
+/* Its descriptor, for reads of any place and size from now on. */
+int source_buffered(struct source_input *input);
 
 /* source_file.c: the next chunk into job->input, number, offset and state; false: none left. */
 bool source_claim(struct source_state *s, struct source_job *job);

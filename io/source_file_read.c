@@ -3,13 +3,17 @@
  * it, which tells whether a record begins right at its start, to a little past
  * its end, and on from there while its last record has no end yet. */
 #include <errno.h>
+#include <fcntl.h>
 #include <string.h>
 
 #include "io/source_file_priv.h"
 #include "rings/atomic.h"
 
-#define TAIL 512     /* read past a chunk's end at once: most last records end in it */
-#define EXTEND 4096u /* least bytes of a further read for one that does not */
+#define TAIL 512              /* read past a chunk's end at once: most last records end in it */
+#define EXTEND 4096u          /* least bytes of a further read for one that does not */
+#define HINT (1u << 20)       /* bytes that the kernel is told of at a time, */
+#define HINT_AHEAD (8u << 20) /* so far before they are read, */
+#define HINT_CHUNKS 1024      /* for so many chunks after one that had to wait */
 
 static uint32_t least_of(uint32_t a, uint32_t b)
 {
@@ -53,24 +57,36 @@ static void fail_rest(struct source_state *s, struct source_job *job, int code)
                        input->path, from, (unsigned long long)input->size);
 }
 
+/* Direct reads are of whole pages, in memory and in the file: from the one that holds
+ * the next byte, to the one that holds the last. Bytes that are there already come again
+ * as they are. */
 static void read_more(struct source_state *s, struct source_job *job)
 {
+    const struct source_input *input = &s->conf->inputs[job->input];
+    uint32_t to = job->want;
+    job->from = job->have;
+    if (input->direct) {
+        job->from -= (job->have - job->text) % SOURCE_PAGE;
+        to += (job->text - to) % SOURCE_PAGE;
+    }
     job->state = JOB_READING;
-    int rc = s->backend->ops->read(s->backend, s->conf->inputs[job->input].fd,
-                                   source_slab(s, job->slab) + job->have, job->want - job->have,
-                                   file_at(job, job->have), (uint64_t)(job - s->jobs));
+    int rc =
+        s->backend->ops->read(s->backend, input->fd, source_slab(s, job->slab) + job->from,
+                              to - job->from, file_at(job, job->from), (uint64_t)(job - s->jobs));
     if (rc < 0)
         fail_rest(s, job, rc);
 }
 
 static void landed(struct source_state *s, struct source_job *job, int64_t result)
 {
-    if (result > 0)
-        job->have += (uint32_t)result;
-    if (result == -EINTR || result == -EAGAIN || (result > 0 && job->have < job->want))
+    uint32_t end = job->from + (result > 0 ? (uint32_t)result : 0), before = job->have;
+    if (end > job->have)
+        job->have = least_of(end, job->want);
+    bool more = job->have > before;
+    if (result == -EINTR || result == -EAGAIN || (more && job->have < job->want))
         read_more(s, job);
-    else if (result <= 0)
-        fail_rest(s, job, (int)result);
+    else if (!more)
+        fail_rest(s, job, result < 0 ? (int)result : 0);
     else
         job->state = JOB_READ;
 }
@@ -83,6 +99,28 @@ static void collect(struct source_state *s)
     while ((count = s->backend->ops->reap(s->backend, done, SOURCE_DEPTH, false)))
         for (uint32_t i = 0; i < count; i++)
             landed(s, &s->jobs[done[i].cookie], done[i].result);
+}
+
+/* A file that is not in the page cache is read into it well ahead, which makes more of
+ * the device than reads as deep as the chunks in hand: 0.84 instead of 0.46 GB/s, with
+ * O_DIRECT 0.69 (docs/decisions/013-file-figures.md). Of one that is, nothing is told. */
+static void hint(struct source_state *s, const struct source_job *job)
+{
+    struct source_input *input = &s->conf->inputs[job->input];
+    uint64_t end = job->offset + HINT_AHEAD;
+    s->cold = s->ahead ? HINT_CHUNKS : s->cold;
+    if (!s->cold || input->direct)
+        return;
+    s->cold--;
+    end = end < input->size ? end : input->size;
+    uint64_t at = belt_load_relaxed(&input->hinted); /* relaxed: who takes which part, no more */
+    while (at < end) {
+        uint64_t from = at < job->offset ? job->offset : at;
+        if (!belt_cas_relaxed(&input->hinted, &at, from + HINT))
+            continue;
+        posix_fadvise(input->fd, (off_t)from, HINT, POSIX_FADV_WILLNEED);
+        at = from + HINT;
+    }
 }
 
 static void begin(struct source_state *s, struct source_job *job)
@@ -98,6 +136,7 @@ static void begin(struct source_state *s, struct source_job *job)
     /* From the page cache a read ends within its submission, and reading ahead
      * would only push the chunk at hand out of the processor's cache. */
     s->ahead = job->state == JOB_READING;
+    hint(s, job);
 }
 
 static void start_jobs(struct source_state *s)

@@ -3,6 +3,7 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 
 #include "apps/beltway/app_priv.h"
 
@@ -81,11 +82,22 @@ static int dispatch(int argc, char **argv)
     return verb->main(argc - 1, argv + 1);
 }
 
+/* All files of a source are open at once. */
+static void allow_many_files(void)
+{
+    struct rlimit limit;
+    if (getrlimit(RLIMIT_NOFILE, &limit) == 0) {
+        limit.rlim_cur = limit.rlim_max;
+        setrlimit(RLIMIT_NOFILE, &limit);
+    }
+}
+
 int main(int argc, char **argv)
 {
     argp_err_exit_status = BELT_APP_USAGE;
     /* A reader that went away is told by EPIPE, and ends the run in order. */
     signal(SIGPIPE, SIG_IGN);
+    allow_many_files();
     int code = dispatch(argc, argv);
     if (argc < 2 && code == BELT_APP_OK)
         code = BELT_APP_USAGE;

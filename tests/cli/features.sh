@@ -346,6 +346,19 @@ test_packed_files() {
         source.file.max_window=8MiB
 }
 
+test_files_past_the_page_cache() {
+    rows 100000
+    plain
+    both 0 all_in_order source.file.direct=auto
+}
+
+test_missing_files() {
+    rows 1000
+    plain
+    both 0 all_in_order source.file.paths='[nowhere.txt, in.txt, "no*where"]' \
+        source.file.missing=skip
+}
+
 test_followed_files() {
     rows 1000
     plain

@@ -53,6 +53,29 @@ test_globs_are_read_in_order() {
     expect_same copy.txt <(printf 'a\nb\nc\n')
 }
 
+test_more_files_than_a_process_usually_opens() {
+    mkdir many
+    seq 2000 | (cd many && split -l 1 -a 4)
+    copies 'many/*'
+    (
+        ulimit -Sn 256
+        run run copy.yaml
+        expect_code 0
+    ) || exit 1
+    expect_same copy.txt <(seq 2000)
+}
+
+test_reading_past_the_page_cache() {
+    copies /proc/cpuinfo
+    run run copy.yaml -s source.file.direct=true
+    expect_code 78
+    expect_err '/proc/cpuinfo: its file system cannot be read past the page cache: set direct'
+    seq -f 'row %f of many' 200000 >rows.txt
+    run run copy.yaml -s source.file.paths=rows.txt -s source.file.direct=auto
+    expect_code 0
+    expect_same copy.txt rows.txt
+}
+
 test_standard_input() {
     copies -
     seq 100000 >rows.txt

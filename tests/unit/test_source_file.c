@@ -47,7 +47,7 @@ static void compare(const struct run *r, const char *text, size_t size, uint32_t
                      (unsigned long long)r->ended[c]);
 }
 
-static void expect_each_record_once(const char *backend)
+static void expect_each_record_once(const char *backend, const char *direct)
 {
     static char text[400000];
     uint64_t seed = 12345;
@@ -57,8 +57,8 @@ static void expect_each_record_once(const char *backend)
         char rest[128];
         struct run r;
         io_write("in", text, size);
-        snprintf(rest, sizeof rest, "chunk: %uB, max_record: %uB, depth: %u",
-                 4096 * (1 + io_random(&seed, 3)), limit, 1 + io_random(&seed, 4));
+        snprintf(rest, sizeof rest, "chunk: %uB, max_record: %uB, depth: %u, direct: %s",
+                 4096 * (1 + io_random(&seed, 3)), limit, 1 + io_random(&seed, 4), direct);
         run_all(&r, 1 + (int)io_random(&seed, INSTANCES), backend, with_path("in", rest));
         cr_assert_eq(r.result, BELT_FILL_END);
         compare(&r, text, size, limit);
@@ -68,12 +68,19 @@ static void expect_each_record_once(const char *backend)
 
 Test(source_file, delivers_each_record_once_by_io_uring)
 {
-    expect_each_record_once("auto");
+    expect_each_record_once("auto", "false");
 }
 
 Test(source_file, delivers_each_record_once_by_pread)
 {
-    expect_each_record_once("posix");
+    expect_each_record_once("posix", "false");
+}
+
+/* Where the file system of the test can do so; whole pages, whatever the file's size. */
+Test(source_file, delivers_each_record_once_past_the_page_cache)
+{
+    expect_each_record_once("auto", "auto");
+    expect_each_record_once("posix", "auto");
 }
 
 /* What is written comes in pieces of any size, and is read in between. */
@@ -212,7 +219,7 @@ Test(source_file, names_file_and_line_of_a_record)
     struct run r;
     char want[256];
     io_write("in", "a\nb\n\nd", 6);
-    run_all(&r, 1, "auto", with_path("in", ""));
+    run_all(&r, 1, "auto", with_path("in", "direct: auto"));
     snprintf(want, sizeof want, "%s:4", io_path("in"));
     cr_assert_str_eq(r.where, want);
     end(&r);
@@ -274,14 +281,14 @@ Test(source_file, is_idle_while_every_slab_is_lent)
 
 /* ---- bad input ----------------------------------------------------------------- */
 
-Test(source_file, delivers_what_is_left_of_a_truncated_file_and_fails)
+static void truncate_while_reading(const char *how)
 {
     struct run r;
     static char text[40000];
     for (size_t i = 0; i < sizeof text; i++)
         text[i] = i % 10 == 9 ? '\n' : 'x';
     io_write("in", text, sizeof text);
-    cr_assert_eq(begin(&r, 2, "auto", with_path("in", "chunk: 4KiB")), 0);
+    cr_assert_eq(begin(&r, 2, "auto", with_path("in", how)), 0);
     cr_assert_eq(truncate(io_path("in"), 10005), 0);
     drain(&r);
     cr_assert_eq(r.result, BELT_FILL_ERROR);
@@ -290,6 +297,12 @@ Test(source_file, delivers_what_is_left_of_a_truncated_file_and_fails)
     cr_assert_eq(r.got_used, 1001);
     cr_assert(!r.got[999].failed && r.got[1000].failed);
     end(&r);
+}
+
+Test(source_file, delivers_what_is_left_of_a_truncated_file_and_fails)
+{
+    truncate_while_reading("chunk: 4KiB");
+    truncate_while_reading("chunk: 4KiB, direct: auto");
 }
 
 static void expect_refusal(const char *name, const char *words)
@@ -304,6 +317,27 @@ static void expect_refusal(const char *name, const char *words)
 Test(source_file, refuses_a_file_that_is_not_there)
 {
     expect_refusal("missing", "No such file");
+}
+
+Test(source_file, passes_over_a_file_that_is_not_there_if_asked_to)
+{
+    struct run r;
+    char settings[512];
+    io_write("a", "1\n", 2);
+    snprintf(settings, sizeof settings, "{ paths: ['%s', '%s'], missing: skip }", io_path("none"),
+             io_path("a"));
+    run_all(&r, 1, "auto", settings);
+    EXPECT(&r, "1");
+    end(&r);
+}
+
+Test(source_file, refuses_to_read_past_the_page_cache_where_that_cannot_be)
+{
+    struct run r;
+    cr_assert_eq(begin(&r, 1, "auto", "{ paths: /proc/cpuinfo, direct: true }"), -ENOTSUP);
+    cr_assert_not_null(strstr(r.part.err.text, "/proc/cpuinfo: its file system cannot"), "%s",
+                       r.part.err.text);
+    io_free(&r.part);
 }
 
 Test(source_file, refuses_a_directory)
