@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "steps/number_priv.h"
+#include "steps/render_priv.h"
 #include "steps/steps_priv.h"
 
 enum { FIELD_NAME = 64, LITERAL = -1 };
@@ -14,8 +14,8 @@ struct piece {
     const char *text;
     uint32_t size;
     int column; /* LITERAL: none */
-    enum belt_type type;
-    unsigned digits;
+    struct belt_column_info info;
+    struct belt_way way;
 };
 
 struct render_conf {
@@ -27,7 +27,9 @@ struct render_conf {
 
 static const struct belt_setting render_settings[] = {
     { "template", BELT_SET_TEXT, offsetof(struct render_conf, template), NULL,
-      "the text, with {field} for a field's value, {{ and }} for braces", NULL, 0, 0 },
+      "the text, with {field} for a field's value, {field:WAY|none} for one that is trimmed, "
+      "quoted (json, csv, url), widened, or none when it is empty; {{ and }} for braces",
+      NULL, 0, 0 },
     { "into", BELT_SET_TEXT, offsetof(struct render_conf, into), "payload",
       "payload, or the name of a new text field", NULL, 0, 0 },
     { 0 },
@@ -45,26 +47,27 @@ static const char *read_field(struct piece *piece, const char *at, struct belt_s
                               struct belt_error *err)
 {
     char name[FIELD_NAME];
-    size_t size = strcspn(at, "{}");
+    size_t size = strcspn(at, "{}"), used = strcspn(at, "{}:|");
     if (at[size] != '}') {
         belt_node_error(err, template_place(setup),
                         "template: a { without its }; a brace "
                         "itself is written {{");
         return NULL;
     }
-    if (size == 0 || size >= sizeof name) {
+    if (used == 0 || used >= sizeof name) {
         belt_node_error(err, template_place(setup), "template: {%.*s} names no field",
                         (int)(size < sizeof name ? size : sizeof name), at);
         return NULL;
     }
-    memcpy(name, at, size);
-    name[size] = 0;
+    memcpy(name, at, used);
+    name[used] = 0;
     piece->column = belt_setup_field(setup, template_place(setup), name, err);
     if (piece->column < 0)
         return NULL;
-    const struct belt_column_info *info = belt_setup_info(setup, piece->column);
-    piece->type = info->type;
-    piece->digits = info->digits;
+    piece->info = *belt_setup_info(setup, piece->column);
+    if (belt_way_read(&piece->way, at + used, size - used, &piece->info, template_place(setup),
+                      err) < 0)
+        return NULL;
     return at + size + 1;
 }
 
@@ -120,8 +123,9 @@ struct render_state {
     const struct render_conf *render;
     struct part {
         const char *text;
-        uint32_t size;
-        char number[BELT_NUMBER_ROOM];
+        uint32_t size;    /* of the value */
+        uint64_t written; /* as it is written */
+        char number[BELT_WAY_NUMBER];
     } * parts; /* of the message in work */
 };
 
@@ -155,10 +159,13 @@ static uint64_t measure(struct render_state *own, const struct belt_view *view, 
             part->text = piece->text;
             part->size = piece->size;
         } else {
-            part->text = belt_value_text(view, piece->column, piece->type, piece->digits, i,
-                                         part->number, &part->size);
+            part->text = belt_way_value(&piece->way, view, piece->column, &piece->info, i,
+                                        part->number, &part->size);
         }
-        size += part->size;
+        part->written = piece->way.given ? belt_way_write(&piece->way, &piece->info, part->text,
+                                                          part->size, NULL)
+                                         : part->size;
+        size += part->written;
     }
     return size;
 }
@@ -178,8 +185,13 @@ static int render_message(void *state, struct belt_view *view, uint32_t i)
     if (!text)
         return -ENOBUFS;
     for (size_t p = 0; p < own->render->count; p++) {
-        memcpy(at, own->parts[p].text, own->parts[p].size);
-        at += own->parts[p].size;
+        const struct piece *piece = &own->render->pieces[p];
+        const struct part *part = &own->parts[p];
+        if (piece->way.given)
+            belt_way_write(&piece->way, &piece->info, part->text, part->size, at);
+        else
+            memcpy(at, part->text, part->size);
+        at += part->written;
     }
     return belt_put_text(view, own->render->column, i, text, (uint32_t)size) ? 0 : -ENOBUFS;
 }

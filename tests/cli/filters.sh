@@ -289,6 +289,44 @@ test_sample_by_value_keeps_values_whole() {
 }
 
 # Each such line fails, with its place, and no other one; soon.
+test_render_quotes_as_jq_does() {
+    text 2000 >all.txt
+    # Some versions of jq leave the star as it is.
+    LC_ALL=C.UTF-8 grep -ax '[^*]*' all.txt >in.txt
+    pipeline "    - render: '{payload:json} {payload:url} {payload:upper:trim|empty}'"
+    LC_ALL=C.UTF-8 jq -Rr '"\(tojson) \(@uri) \(ascii_upcase | sub("^ +"; "") |
+        if . == "" then "empty" else . end)"' in.txt >want.txt
+    same 0 want.txt
+    # Bytes that are no UTF-8 become U+FFFD: what is written is JSON.
+    cp all.txt in.txt
+    pipeline "    - render: '{payload:json}'"
+    run run pipeline.yaml
+    expect_code 0
+    jq -e . out.txt >/dev/null || fail "no JSON"
+    (($(wc -l <out.txt) == $(wc -l <all.txt))) || fail "$(wc -l <out.txt) lines"
+}
+
+test_render_writes_numbers_as_gawk_does() {
+    numbers 3000 >in.txt
+    pipeline "$fields
+    - render: '{id:06} {id:>9} {name:<5}| {share:.3} {price:.3}'"
+    gawk -F';' '{ sub(/^-0[.]00$/, "0.00", $2); x = sprintf("%.3f", $3)
+        printf "%06d %9d %-5s| %s %s0\n", $1, $1, $6, x == "-0.000" ? "0.000" : x, $2 }' \
+        in.txt >want.txt
+    same 0 want.txt
+}
+
+test_render_quotes_csv_that_miller_reads() {
+    "$BELTWAY" generate lines --rows=500 >in.txt
+    pipeline "    - match: '^(?<at>\\S+) .*msg=(?<msg>.*)\$'
+    - render: '{at:csv},{msg:csv},{payload:csv}'"
+    run run pipeline.yaml
+    expect_code 0
+    { echo at,msg,line; cat out.txt; } >got.csv
+    mlr --icsv --ojsonl cut -f line got.csv | jq -r .line >got.txt
+    expect_same in.txt got.txt
+}
+
 test_a_pattern_without_end_fails_its_messages() {
     local evil
     evil=$(printf 'a%.0s' {1..60})

@@ -36,6 +36,75 @@ Test(render, doubled_braces_are_braces)
     cr_expect_str_eq(rendered("a{{b}}c", "x,1,2,3"), "a{b}c");
 }
 
+Test(render, quotes_texts_as_asked)
+{
+    cr_expect_str_eq(rendered("{name:json} {n:json}", "a\\b\"c\td\x01 \xc3\xa4\xff,1,2,3"),
+                     "\"a\\\\b\\\"c\\td\\u0001 \xc3\xa4\\ufffd\" 1");
+    cr_expect_str_eq(rendered("{name:csv},{n:csv},{payload:csv}", "a\"b,1,2,3"),
+                     "\"a\"\"b\",1,\"a\"\"b,1,2,3\"");
+    cr_expect_str_eq(rendered("{name:csv}", "plain,1,2,3"), "plain");
+    cr_expect_str_eq(rendered("?q={name:url}&n={n:url}", "a b/\xc3\xa4~,-1,2,3"),
+                     "?q=a%20b%2F%C3%A4~&n=-1");
+    cr_expect_str_eq(rendered("{name:json}{name:csv}{name:url}", ",1,2,3"), "\"\"");
+}
+
+Test(render, trims_and_changes_case)
+{
+    cr_expect_str_eq(rendered("<{name:trim}>", " \t a b \r ,1,2,3"), "<a b>");
+    cr_expect_str_eq(rendered("<{name:trim}>", "  ,1,2,3"), "<>");
+    cr_expect_str_eq(rendered("{name:upper}{name:lower}", "aB\xc3\xa4z,1,2,3"), "AB\xc3\xa4Z"
+                                                                                "ab\xc3\xa4z");
+    cr_expect_str_eq(rendered("{name:trim:upper:json}", " \"a\" ,1,2,3"), "\"\\\"A\\\"\"");
+    cr_expect_str_eq(rendered("{name:upper:json}", "\x1f"
+                                                   "a,1,2,3"),
+                     "\"\\u001fA\"");
+}
+
+Test(render, says_something_else_for_empty_texts)
+{
+    cr_expect_str_eq(rendered("{name:json|null} {name|-}{name|}", ",1,2,3"), "null -");
+    cr_expect_str_eq(rendered("{name:trim|none}", "  ,1,2,3"), "none");
+    cr_expect_str_eq(rendered("{name|none}{n|none}", "x,1,2,3"), "x1");
+}
+
+Test(render, widens)
+{
+    cr_expect_str_eq(rendered("[{name:>5}|{name:<5}|{n:05}|{n:>0}]", "abc,-7,2,3"),
+                     "[  abc|abc  |-0007|-7]");
+    cr_expect_str_eq(rendered("[{name:>2}{name|-}{name:>3|-}]", "abc,1,2,3"), "[abcabcabc]");
+    cr_expect_str_eq(rendered("[{name:>3|-}]", ",1,2,3"), "[  -]");
+}
+
+Test(render, rounds_numbers_half_away_from_zero)
+{
+    cr_expect_str_eq(rendered("{price:.0} {price:.1} {price:.3} {n:.2}", "a,5,2.5,3"),
+                     "3 2.5 2.500 5.00");
+    cr_expect_str_eq(rendered("{price:.0} {price:.0}", "a,5,-2.5,3"), "-3 -3");
+    cr_expect_str_eq(rendered("{price:.0}", "a,5,-0.4,3"), "0");
+    cr_expect_str_eq(rendered("{price:.0}", "a,5,922337203685477580.7,3"), "922337203685477581");
+    cr_expect_str_eq(rendered("{load:.2} {load:.0} {load:.18}", "a,5,1,0.125"),
+                     "0.12 0 0.125000000000000000");
+    cr_expect_str_eq(rendered("{load:.2}", "a,5,1,-0.001"), "0.00");
+    cr_expect_str_eq(rendered("{load:.2}", "a,5,1,1e300"), "1e+300");
+    cr_expect_str_eq(rendered("{load:.3}", "a,5,1,-999999999999999"), "-999999999999999.000");
+    cr_expect_str_eq(rendered("{load:.2:08}", "a,5,1,-2"), "-0002.00");
+}
+
+Test(render_conf, refuses_ways_that_are_none)
+{
+#define REFUSES(template, words)                                                                   \
+    refused(FIELDS "- render: '" template "'", "p.yaml:3:11: template: " words)
+    REFUSES("{name:jsn}", "no way 'jsn' to write a field; did you mean 'json'?");
+    REFUSES("{name:}", "no way '' to write a field; there are: trim, lower, upper, json, csv, url, "
+                       "a width (<8, >8, 08; up to 1000), places (.2; up to 18)");
+    REFUSES("{name:>1001}", "no way '>1001' to write a field; there are: trim, lower, upper, json, "
+                            "csv, url, a width (<8, >8, 08; up to 1000), places (.2; up to 18)");
+    REFUSES("{name:.2}", ".2 is for numbers; 'name' is a text");
+    refused(FIELDS "- render: '{nam:json}'",
+            "p.yaml:3:11: no field 'nam' here; did you mean 'name'?");
+#undef REFUSES
+}
+
 Test(render, a_scalar_is_the_template)
 {
     struct chain *c = chain_new("- render: '<{payload}>'");
