@@ -10,6 +10,7 @@
 
 #include "core/aggregate_priv.h"
 #include "core/build_priv.h"
+#include "core/headers_priv.h"
 #include "core/run_priv.h"
 #include "core/sink_worker_priv.h"
 
@@ -358,6 +359,7 @@ static void link_outlets(struct belt_engine_run *run, struct belt_chain_stage *c
  * last: their pages are seldom touched. */
 static void lay_out(struct belt_engine_run *run)
 {
+    belt_headers_carve(run);
     for (uint32_t s = 0; s < run->sources_used; s++)
         carve_source(run, &run->sources[s]);
     for (uint32_t c = 0; c < run->chains_used; c++)

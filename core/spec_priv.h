@@ -18,6 +18,7 @@
 
 struct belt_agg_spec;
 struct belt_registry;
+struct belt_header_use;
 
 /* One part in its place: its settings read, its names resolved. */
 struct belt_use {
@@ -49,8 +50,9 @@ struct belt_source_spec {
     struct belt_rate_conf rate;
     struct belt_restart_conf restart;
     const struct belt_node *transform; /* list of steps of its own, or NULL */
-    uint32_t columns, absent; /* masks: columns that it adds; those of other sources only */
-    bool endless, unacked;    /* as its part asked for in prepare */
+    uint32_t columns, absent;        /* masks: columns that it adds; those of other sources only */
+    bool endless, unacked;           /* as its part asked for in prepare */
+    struct belt_header_use *headers; /* of its files, in its conf; NULL: there are none */
 };
 
 static inline const struct belt_source *belt_source_part(const struct belt_source_spec *spec)

@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "core/clock_priv.h"
+#include "core/headers_priv.h"
 #include "core/run_priv.h"
 #include "core/sandbox_priv.h"
 #include "core/sink_worker_priv.h"
@@ -132,6 +133,7 @@ static void load(struct worker *w, const void *input, struct belt_result *result
                      (struct belt_span *)(uintptr_t)frame->spans, frame->count, frame->failed,
                      frame->failed_reason, belt_now());
     w->engine.source = frame->source;
+    w->engine.file = frame->file;
     belt_source_load(&w->spec->sources[frame->source], &w->engine, 0, frame->count);
 }
 
@@ -409,6 +411,7 @@ _Noreturn void belt_worker_main(const struct belt_spec *spec, const struct belt_
     w.chain = belt_chain_of(spec, w.processor);
     belt_link_shape(&w.shape, spec, (int)map->processor);
     w.engine.targets = (uint32_t)spec->batchers_used;
+    belt_headers_map(spec, region);
     if (begin(&w, &err) < 0) {
         snprintf(w.block->error, sizeof w.block->error, "%.250s", err.text);
         end(&w, 1);

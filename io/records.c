@@ -28,16 +28,29 @@ static int one_byte(const struct belt_node *map, const char *key, char *out, str
     return 0;
 }
 
+static int yes_or_no(const struct belt_node *map, const char *key, const char *what, bool *out,
+                     struct belt_error *err)
+{
+    const struct belt_node *node = belt_node_get(map, key);
+    const char *text = node ? belt_node_text(node) : "false";
+    *out = text && strcmp(text, "true") == 0;
+    if (*out || (text && strcmp(text, "false") == 0))
+        return 0;
+    return belt_node_error(err, node, "'%s' of records %s must be true or false", key, what);
+}
+
 static int read_csv(struct belt_records *records, const struct belt_node *node,
                     struct belt_error *err)
 {
-    static const char *const known[] = { "delimiter", "quote", NULL };
+    static const char *const known[] = { "delimiter", "quote", "header", NULL };
     int rc = node ? belt_keys_check(node, "records csv", known, false, err) : 0;
     records->kind = BELT_CSV;
     if (rc == 0 && node)
         rc = one_byte(node, "delimiter", &records->delimiter, err);
     if (rc == 0 && node)
         rc = one_byte(node, "quote", &records->quote, err);
+    if (rc == 0 && node)
+        rc = yes_or_no(node, "header", "csv", &records->header, err);
     if (rc == 0 && records->delimiter == records->quote)
         rc = belt_node_error(err, node, "records csv: the delimiter and the quote are the same");
     return rc;
@@ -101,11 +114,9 @@ static int read_length(struct belt_records *records, const struct belt_node *nod
     int rc = belt_keys_check(node, "records length", known, false, err);
     if (rc < 0)
         return rc;
-    const struct belt_node *counts = belt_node_get(node, "counts_itself");
-    const char *text = counts ? belt_node_text(counts) : "false";
-    records->counts_all = text && strcmp(text, "true") == 0;
-    if (!text || (!records->counts_all && strcmp(text, "false") != 0))
-        return belt_node_error(err, counts, "'counts_itself' of length must be true or false");
+    rc = yes_or_no(node, "counts_itself", "length", &records->counts_all, err);
+    if (rc < 0)
+        return rc;
     const struct belt_node *prefix = belt_node_get(node, "prefix");
     if (!prefix)
         return belt_node_error(err, node, "length needs 'prefix': u8, u16le, u32be, varint, ...");

@@ -20,6 +20,7 @@ struct belt_records {
     uint32_t limit;        /* max_record */
     char delimiter, quote; /* CSV */
     bool vectors;          /* of 32 bytes may be used */
+    bool header;           /* CSV: the first record of each file names the columns */
     uint32_t size;         /* FIXED: of each record */
     uint32_t prefix;       /* LENGTH: its bytes; 0: a varint */
     bool big, counts_all;  /* most significant byte first; the length counts the prefix, too */

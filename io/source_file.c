@@ -13,7 +13,7 @@ static const struct belt_setting settings[] = {
     { "paths", BELT_SET_LIST, offsetof(struct source_conf, paths), NULL,
       "files to read: paths and globs, or - for standard input", NULL, 0, 0 },
     { "records", BELT_SET_TREE, offsetof(struct source_conf, records), "lines",
-      "lines; csv or { csv: { delimiter: \",\", quote: '\"' } }; { fixed: SIZE };\n"
+      "lines; csv or { csv: { delimiter: \",\", quote: '\"', header: false } }; { fixed: SIZE };\n"
       "                 { length: u32be } or { length: { prefix: u32be, counts_itself: false } }:\n"
       "                 u8, u16, u32, u64 with le or be, or varint",
       NULL, 0, 0 },
@@ -77,6 +77,8 @@ static int prepare(void *part_conf, struct belt_setup *setup, struct belt_error 
     conf->max_record = conf->kinds.limit;
     if (conf->direct)
         choose_direct(conf, belt_setup_node(setup));
+    if (conf->kinds.header)
+        belt_setup_headers(setup, &conf->headers);
     conf->chunk = round_up(conf->chunk);
     rc = source_each_path(conf, source_look, err);
     conf->single |= conf->lone && conf->count == 1;

@@ -10,6 +10,7 @@
 #include "io/source_follow_priv.h"
 
 #define GLOB_LETTERS "*?["
+#define HEADERS (256u << 10) /* bytes of headers that differ; the longest one beside */
 
 int source_each_path(struct source_conf *conf, source_path_fn *fn, struct belt_error *err)
 {
@@ -182,6 +183,8 @@ int source_open(void *part_conf, struct belt_error *err)
     if (conf->follow)
         return open_followed(conf, err);
     int rc = source_each_path(conf, open_input, err);
+    conf->headers.files = conf->count;
+    conf->headers.room = HEADERS + conf->max_record;
     for (uint32_t i = 0; rc == 0 && i < conf->count; i++) {
         struct source_input *input = &conf->inputs[i];
         input->first = conf->chunks;

@@ -7,6 +7,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "core/headers_priv.h"
 #include "core/part.h"
 #include "io/backend_priv.h"
 #include "io/records_priv.h"
@@ -39,7 +40,8 @@ struct source_conf {
     int64_t depth;
     bool single;               /* one instance takes all inputs in order: there is a stream */
     struct belt_records kinds; /* what `records` says */
-    uint64_t waits;            /* of the instances, a list of struct source_wait */
+    struct belt_header_use headers;
+    uint64_t waits; /* of the instances, a list of struct source_wait */
     struct source_input *inputs;
     uint32_t count;
     uint64_t chunks, bytes;
@@ -91,6 +93,7 @@ struct source_job {
     uint32_t least;      /* no complete record ends before: searched already */
     /* Of records that are no lines: */
     struct belt_cut cut, ahead; /* what was delivered; what was looked at for the next chunk */
+    bool heads;                 /* its first record is the file's header, and still to be seen */
     bool handed;                /* the next chunk was told where its records begin */
     bool unfinished;            /* of a stream: there is more in the slab than went out */
 };
@@ -103,6 +106,7 @@ struct source_state {
     struct source_wait *wait; /* what others wake us by */
     bool waits_for_chunk;     /* for the hand-over to the first of our chunks */
     struct belt_cut cut;      /* of the stream under way */
+    bool heads;               /* its first record is its header, and still to be seen */
     char *arena;
     uint32_t slab_size;
     uint32_t *free; /* stack of slabs nobody uses */

@@ -128,6 +128,7 @@ static bool begin(struct source_state *s, struct source_job *job)
     job->cut = (struct belt_cut){ .seeks = begins & SEEKS };
     job->cut.at = job->cut.seen = (uint32_t)((begins & ~SEEKS) - job->offset) + job->text;
     job->ahead = job->cut;
+    job->heads = !index && s->conf->kinds.header;
     job->begun = true;
     return true;
 }
@@ -145,16 +146,48 @@ static void wait_for(struct source_state *s, struct source_job *job)
 
 /* ---- cutting -------------------------------------------------------------------- */
 
+/* Puts the record at `cut` down as its file's header; one that is none is left for those who
+ * take records to fail. False: more is needed to see it. */
+static bool take_header(struct source_state *s, uint32_t input, struct belt_cut *cut,
+                        const char *text, uint32_t have, bool ended)
+{
+    struct belt_span span;
+    uint64_t failed = 0;
+    struct belt_cut after = *cut;
+    struct belt_records_out out = { .spans = &span, .room = 1, .failed = &failed };
+    if (belt_records_cut(&s->conf->kinds, &after, text, have, UINT32_MAX, ended, NULL, &out))
+        return false;
+    if (out.count && !failed) {
+        belt_header_put(&s->conf->headers, input, text + span.at, span.size);
+        *cut = after;
+    }
+    return true;
+}
+
+static bool is_ended(const struct source_state *s, const struct source_job *job)
+{
+    return job->torn || job->offset + job->have - job->text == s->conf->inputs[job->input].size;
+}
+
+static bool take_job_header(struct source_state *s, struct source_job *job)
+{
+    job->heads = !take_header(s, job->input, &job->cut, source_slab(s, job->slab), job->have,
+                              is_ended(s, job));
+    if (job->heads)
+        source_extend(s, job, job->cut.at);
+    job->ahead = job->cut;
+    return !job->heads;
+}
+
 /* True: more of the file is needed. Else the room is used up or the chunk cut. */
 static bool cut_some(struct source_state *s, struct source_job *job, struct belt_cut *cut,
                      struct belt_records_out *out)
 {
     const char *torn = job->torn ? SOURCE_TORN : NULL;
-    bool ended = job->offset + job->have - job->text == s->conf->inputs[job->input].size;
     if (cut->at >= job->stop)
         return false;
     if (cut->at <= job->have && belt_records_cut(&s->conf->kinds, cut, source_slab(s, job->slab),
-                                                 job->have, job->stop, ended, torn, out))
+                                                 job->have, job->stop, is_ended(s, job), torn, out))
         return true;
     if (torn && out->count < out->room && cut->at < job->stop) {
         cut->at = job->stop; /* what follows may be there: from its next line on */
@@ -185,7 +218,7 @@ void source_hand_over(struct source_state *s)
         struct source_job *job = source_job_at(s, i);
         if (job->state != JOB_READ || (!job->begun && !begin(s, job)))
             continue;
-        if (!job->handed)
+        if (!job->handed && (!job->heads || take_job_header(s, job)))
             look_ahead(s, job);
     }
 }
@@ -198,6 +231,8 @@ uint32_t source_cut_chunk(struct source_state *s, struct source_job *job, struct
         if (!job->begun)
             return 0;
     }
+    if (job->heads && !take_job_header(s, job))
+        return 0;
     if (s->instances > 1 && !job->handed && !look_ahead(s, job))
         return 0;
     bool more = cut_some(s, job, &job->cut, &to);
@@ -218,6 +253,16 @@ uint32_t source_cut_stream(struct source_state *s, struct source_job *job, struc
         s->cut.seen -= s->cut.at;
         s->cut.careful = s->cut.careful > s->cut.at ? s->cut.careful - s->cut.at : 0;
         s->cut.at = 0;
+    }
+    if (s->heads) {
+        s->heads =
+            !take_header(s, job->input, &s->cut, source_slab(s, job->slab), job->have, s->ended);
+        s->line += s->cut.at > job->at;
+        out->place = s->line;
+        job->at = s->cut.at;
+        job->unfinished = false;
+        if (s->heads)
+            return 0;
     }
     job->unfinished =
         !belt_records_cut(&s->conf->kinds, &s->cut, source_slab(s, job->slab), job->have,

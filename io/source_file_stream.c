@@ -14,6 +14,7 @@ void source_stream_begin(struct source_state *s, struct source_job *job)
         s->carry_size = 0;
         s->line = 1;
         s->cut = (struct belt_cut){ .at = 0 };
+        s->heads = s->conf->kinds.header;
         s->skipping = s->ended = s->torn = false;
         source_unpack_begin(s->unpack, input->pack, input->fd, input->stream);
     }

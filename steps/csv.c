@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "core/headers_priv.h"
 #include "core/isa.h"
 #include "steps/csv_priv.h"
 #include "steps/rewrite_priv.h"
@@ -20,6 +21,9 @@ static const struct belt_setting csv_settings[] = {
       NULL, 0, 0 },
     { "from", BELT_SET_TEXT, SPLIT(from), "payload", "the text field that has the row", NULL, 0,
       0 },
+    { "header", BELT_SET_BOOL, offsetof(struct belt_csv, header), "false",
+      "fields are found by the names in their file's header: the source has `header: true`, too",
+      NULL, 0, 0 },
     { "quotes", BELT_SET_CHOICE, offsetof(struct belt_csv, quotes), "strict",
       "a quote within an unquoted field, text behind a closing quote, no closing quote: the "
       "message\n                 fails, or (lenient) they are text like other text",
@@ -39,7 +43,12 @@ static void fail(const struct belt_split *split, struct belt_view *view, uint32_
 {
     const struct belt_csv *csv = split->own;
     struct belt_csv_layout layout;
-    belt_csv_places(csv, &layout);
+    uint32_t size = 0;
+    const char *header = csv->header ? belt_header_of(view, i, &size) : NULL;
+    if (csv->header)
+        belt_csv_read_header(csv, header, size, &layout);
+    else
+        belt_csv_places(csv, &layout);
     belt_csv_fail(csv, &layout, view, i);
 }
 
@@ -71,7 +80,11 @@ static int csv_prepare(void *conf, struct belt_setup *setup, struct belt_error *
         rc = belt_split_make(&csv->split, setup, err);
     if (rc < 0)
         return rc;
-    csv->by_place = csv->missing == BELT_CSV_MISSING_FAIL;
+    if (csv->header && !belt_setup_has_headers(setup))
+        return belt_node_error(err, belt_step_place(setup, "header"),
+                               "header: no source reads headers: write records: { csv: { header: "
+                               "true } } there");
+    csv->by_place = !csv->header && csv->missing == BELT_CSV_MISSING_FAIL;
     csv->split.own = csv;
     csv->split.fail = fail;
     csv->any = csv->split;
@@ -90,7 +103,8 @@ static void csv_close(void *conf)
 
 void belt_csv_places(const struct belt_csv *csv, struct belt_csv_layout *layout)
 {
-    layout->columns = layout->count = csv->split.count;
+    *layout = (struct belt_csv_layout){ .lacks = -1, .columns = csv->split.count };
+    layout->count = csv->split.count;
     for (uint32_t f = 0; f < csv->split.count; f++) {
         layout->order[f].column = f;
         layout->order[f].field = f;
@@ -104,8 +118,8 @@ static int csv_init(void *state, void *conf, const struct belt_instance *in, str
     (void)err;
     own->csv = conf;
     own->work.own = own;
-    belt_csv_places(own->csv, &own->places);
-    own->layout = &own->places;
+    belt_csv_places(own->csv, &own->layouts[0]);
+    own->layout = &own->layouts[0];
     return 0;
 }
 

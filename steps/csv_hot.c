@@ -85,6 +85,8 @@ static inline int cut_row(struct belt_csv_state *own, const char *base, uint32_t
     const struct belt_csv *csv = own->csv;
     const struct belt_csv_layout *layout = own->layout;
     struct belt_span record = own->work.records[k];
+    if (layout->lacks >= 0)
+        return 0;
     struct row row = { .text = base + record.at, .size = record.size, .opens = 1 };
     for (uint32_t from = 0; from < row.size; from += 64) {
         uint64_t delimiters;
@@ -148,6 +150,12 @@ void BELT_HOT(belt_csv_frame)(struct belt_csv_state *own, struct belt_view *view
     const struct belt_csv *csv = own->csv;
     for (uint32_t w = view->first / 64; w * 64 < view->end; w++) {
         uint64_t rows = belt_live_word(view, w);
+        if (!rows)
+            continue;
+        for (uint64_t same; csv->header && rows; rows &= ~same) {
+            own->layout = belt_csv_layout_of(own, view, w, rows, &same);
+            BELT_HOT(belt_split_word)(&csv->any, &own->work, view, w, same);
+        }
         if (!rows)
             continue;
         bool plain = csv->by_place && !(csv->has_quote &&

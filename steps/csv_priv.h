@@ -13,6 +13,7 @@ struct belt_csv {
     struct belt_split split; /* rows without quotes, where columns are by position */
     const char *quote_text;
     int quotes, missing;
+    bool header;
     /* Made by prepare. */
     struct belt_split any; /* all other rows: with a cut of its own */
     char delimiter, quote;
@@ -23,6 +24,10 @@ struct belt_csv {
 
 /* Which column of a row each field is. */
 struct belt_csv_layout {
+    const char *header; /* that it was made of; NULL: columns are by position */
+    uint32_t header_size;
+    int lacks; /* a field that the header has not, or twice; -1: none */
+    bool twice;
     uint32_t columns; /* that a row has */
     uint32_t count;
     struct {
@@ -30,17 +35,27 @@ struct belt_csv_layout {
     } order[BELT_SPLIT_FIELDS]; /* [count], by column */
 };
 
+#define BELT_CSV_LAYOUTS 4 /* kept of headers seen last */
+
 struct belt_csv_state {
     const struct belt_csv *csv;
     const struct belt_csv_layout *layout; /* of the rows in work */
     struct belt_split_work work;
-    struct belt_csv_layout places; /* by position */
-    belt_split_rows rows;          /* texts with doubled quotes, and the like */
+    struct belt_csv_layout layouts[BELT_CSV_LAYOUTS]; /* the first one: by position */
+    uint32_t next_layout;
+    belt_split_rows rows; /* texts with doubled quotes, and the like */
     bool any_rows;
 };
 
 /* The layout of rows whose columns are by position. */
 void belt_csv_places(const struct belt_csv *csv, struct belt_csv_layout *layout);
+/* That of rows below a header; NULL, 0: there is none. */
+void belt_csv_read_header(const struct belt_csv *csv, const char *header, uint32_t size,
+                          struct belt_csv_layout *layout);
+/* The layout of message i, and those of the 64 messages `rows` of word w that have the same. */
+const struct belt_csv_layout *belt_csv_layout_of(struct belt_csv_state *own,
+                                                 const struct belt_view *view, uint32_t w,
+                                                 uint64_t rows, uint64_t *same);
 
 /* ---- one row --------------------------------------------------------------------- */
 

@@ -69,6 +69,8 @@ bool belt_csv_cut_row(struct belt_csv_state *own, const char *base, uint32_t k, 
     const struct belt_csv *csv = own->csv;
     const struct belt_csv_layout *layout = own->layout;
     struct belt_span record = own->work.records[k];
+    if (layout->lacks >= 0)
+        return false;
     uint32_t at = 0, column = 0, next = 0, i = w * 64 + own->work.index[k];
     for (;; column++) {
         struct belt_csv_field field = belt_csv_field_at(csv, base + record.at, record.size, at);
@@ -139,11 +141,29 @@ static void say_value(const struct belt_csv *csv, const struct belt_csv_layout *
     }
 }
 
+static void say_header(const struct belt_csv *csv, const struct belt_csv_layout *layout,
+                       char reason[BELT_REASON])
+{
+    char shown[64];
+    const char *name = csv->split.fields[layout->lacks].name;
+    if (!layout->header)
+        snprintf(reason, BELT_REASON, "no header that says which column %.60s is", name);
+    else
+        snprintf(reason, BELT_REASON, "the header has %s column '%.60s': %s",
+                 layout->twice ? "more than one" : "no", name,
+                 belt_show(shown, sizeof shown, layout->header, layout->header_size));
+}
+
 void belt_csv_fail(const struct belt_csv *csv, const struct belt_csv_layout *layout,
                    struct belt_view *view, uint32_t i)
 {
     char reason[BELT_REASON] = "", number[32];
     uint32_t size, column = 0;
+    if (layout->lacks >= 0) {
+        say_header(csv, layout, reason);
+        belt_fail_message(view, i, reason);
+        return;
+    }
     const char *row = belt_text(view, csv->split.source, i, &size);
     for (uint32_t at = 0; at <= size; column++) {
         struct belt_csv_field field = belt_csv_field_at(csv, row, size, at);

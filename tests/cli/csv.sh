@@ -102,4 +102,122 @@ test_steps_run_in_workers_alike() {
     expect_same rows.ndjson want.ndjson
 }
 
+# headed: takes rows apart by the names in their files' headers.
+headed() {
+    table
+    cat >headed.yaml <<'YAML'
+source: { file: { records: { csv: { header: true } } } }
+processor:
+  steps:
+    - csv: { header: true, into: { id: int, name: text, price: decimal(2), note: text } }
+YAML
+}
+
+# want.json and got.json, in the order of ids.
+expect_same_rows() {
+    jq -sc 'sort_by(.id | tonumber)[]' want.json >want.sorted
+    jq -sc 'sort_by(.id | tonumber)[]' got.json >got.sorted
+    expect_same got.sorted want.sorted
+}
+
+test_headers_name_columns_in_any_order() {
+    rows 9000 >one.csv
+    rows 6000 | mlr -S --csv put '$id = "1000000" . $id' then reorder -f note,price >two.csv
+    rows 3000 |
+        mlr -S --csv put '$id = "2000000" . $id; ${other one} = "x,y"' \
+            then reorder -f name then reorder -f 'other one' >three.csv
+    { printf '\xef\xbb\xbf'; rows 10 | mlr -S --csv put '$id = "3000000" . $id'; } >four.csv
+    gzip -k two.csv
+    mlr -S --icsv --ojsonl cut -o -f id,name,price,note one.csv two.csv three.csv four.csv |
+        jq -c '.id |= (tonumber * 100 | tostring) | .price |= (tonumber * 100 | round | tostring)' \
+            >want.json
+    headed
+    for args in "two.csv" "two.csv.gz" "two.csv --lanes 3 -s source.concurrency=3" \
+        "two.csv.gz --isolation process"; do
+        rest=${args#"${args%% *}"}
+        # shellcheck disable=SC2086
+        run run table.yaml --with headed.yaml -s source.file.chunk=4KiB \
+            -s "source.file.paths=[one.csv, ${args%% *}, three.csv, four.csv]" $rest
+        expect_code 0
+        texts <rows.ndjson >got.json
+        expect_same_rows
+    done
+}
+
+test_headers_are_read_from_standard_input_and_behind_another_processor() {
+    rows 500 >rows.csv
+    mlr -S --icsv --ojsonl cat rows.csv |
+        jq -c '.id |= (tonumber * 100 | tostring) | .price |= (tonumber * 100 | round | tostring)' \
+            >want.json
+    headed
+    run run table.yaml --with headed.yaml -s source.file.paths=- <rows.csv
+    expect_code 0
+    texts <rows.ndjson >got.json
+    expect_same_rows
+    cat >two.yaml <<'YAML'
+name: two
+source: { file: { paths: rows.csv, records: { csv: { header: true } } } }
+processors:
+  first: { steps: [ drop: { payload: x } ] }
+  second:
+    from: first
+    steps: [ csv: { header: true, into: { id: int, name: text, price: decimal(2), note: text } } ]
+batcher: { sink: { file: { path: rows.ndjson, format: ndjson, mode: replace } } }
+YAML
+    for args in "" "-s processors.second.isolation=process"; do
+        # shellcheck disable=SC2086
+        run run two.yaml $args
+        expect_code 0
+        texts <rows.ndjson >got.json
+        expect_same_rows
+    done
+}
+
+test_a_header_that_lacks_a_column_fails_its_rows() {
+    printf '%s\n' 'id,name,cost,note' '1,a,2,x' >rows.csv
+    printf '%s\n' 'id,name,price,name,note' '2,a,2,b,x' >twice.csv
+    printf '%s\n' 'note,price,name,id' 'x,2.5,a,3' 'x,2.5,a' 'x,y,a,5' >good.csv
+    : >empty.csv
+    printf '%s\n' '"id,name' '7,a,2,b,x' >open.csv
+    headed
+    run run table.yaml --with headed.yaml \
+        -s 'source.file.paths=[rows.csv, twice.csv, good.csv, empty.csv, open.csv]'
+    expect_code 1
+    expect_err "rows.csv:2: .*the header has no column 'price': id,name,cost,note"
+    expect_err "twice.csv:2: .*the header has more than one column 'name'"
+    expect_err 'good.csv:3: .*3 fields where there should be 4: no id'
+    expect_err "good.csv:4: .*price: 'y' is not a decimal"
+    expect_err 'open.csv:1: .*a quoted field does not end'
+    expect_err 'open.csv:2: .*no header that says which column id is'
+    [[ $(jq -c .id rows.ndjson) == 3 ]] || fail "$(cat rows.ndjson)"
+}
+
+test_headers_that_differ_are_kept_up_to_a_limit() {
+    for i in 1 2 3 4 5 6 7; do
+        { printf 'id,name,price,note'; seq -f ",$i%05g" 9000 | tr -d '\n'; echo
+          printf '%s,a,2,x\n' "$i"; } >"$i.csv"
+    done
+    cp 1.csv 8.csv
+    headed
+    run run table.yaml --with headed.yaml -s 'source.file.paths=*.csv' \
+        -s processor.steps.0.csv.missing=empty
+    expect_code 1
+    expect_err '[0-9].csv:2: .*no header that says which column id is'
+    (($(wc -l <rows.ndjson) >= 5)) || fail "$(cat rows.ndjson)"
+}
+
+test_headers_are_asked_for_where_they_are_read() {
+    rows 3 >rows.csv
+    table
+    run validate table.yaml -s processor.steps.0.csv.header=true
+    expect_code 78
+    expect_err 'header: no source reads headers: write records: \{ csv: \{ header: true \} \} there'
+    run validate table.yaml -s 'source.file.records={ csv: { header: maybe } }'
+    expect_code 78
+    expect_err "'header' of records csv must be true or false"
+    run run table.yaml -s 'source.file.records={ csv: { header: true } }'
+    expect_code 0 # the header is passed over, columns are by position
+    [[ $(wc -l <rows.ndjson) == 3 ]] || fail "$(cat rows.ndjson)"
+}
+
 run_tests "$@"

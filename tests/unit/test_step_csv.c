@@ -397,5 +397,5 @@ Test(csv_conf, refuses_what_it_cannot_do)
             "p.yaml:2:16: 'utf8' of csv must be one of keep, fail, replace, not 'drop'");
     refuses("into: { a: txt }", "p.yaml:2:21: field a: no type 'txt'; did you mean 'text'?");
     refuses("colums: 3, " ABC, "p.yaml:2:10: unknown setting 'colums' of csv; known are delimiter, "
-                               "quote, into, from, quotes, extra, missing, utf8");
+                               "quote, into, from, header, quotes, extra, missing, utf8");
 }
