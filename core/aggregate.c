@@ -121,21 +121,27 @@ static int find_rest(struct belt_agg *agg, const struct source *from, uint64_t m
     return 0;
 }
 
+/* Groups stay where they are from the reservation on to the last use of one. */
 static int find_groups(struct belt_agg *agg, struct source *from, uint64_t *failed)
 {
     const struct belt_agg_spec *spec = agg->spec;
-    uint64_t unfit;
+    uint64_t unfit, missed;
+    belt_agg_reserve(agg, BELT_AGG_BLOCK);
     if (spec->keys_used == 1 && spec->keys[0].type == BELT_TEXT) {
         int column = spec->keys[0].column;
-        unfit = agg->hot.text_keys(agg, from->view->columns[column].base,
-                                   spans_of(&agg->block, from, column));
+        const struct belt_span *spans = spans_of(&agg->block, from, column);
+        const char *base = from->view->columns[column].base;
+        unfit = agg->hot.text_keys(agg, base, spans);
+        if (unfit)
+            agg->hot.hash_long(agg, base, spans, unfit);
+        missed = agg->hot.find(agg) | unfit;
+        if (unfit)
+            missed &= ~agg->hot.find_long(agg, base, spans, unfit);
     } else {
         unfit = make_keys(agg, from);
         agg->hot.hash(agg);
+        missed = agg->hot.find(agg) | unfit;
     }
-    /* Not between here and the last use of a group: growing moves them all. */
-    belt_agg_reserve(agg, BELT_AGG_BLOCK);
-    uint64_t missed = agg->hot.find(agg) | unfit;
     if (!missed)
         return 0;
     int rc = find_rest(agg, from, missed, unfit, failed);

@@ -6,6 +6,14 @@
 #include "core/aggregate_table_priv.h"
 #include "core/isa.h"
 
+#define NEAR_CACHE (64u << 10) /* bytes of groups */
+
+/* Groups that do not fit the nearest cache are fetched before any is looked at. */
+static inline bool is_far(const struct belt_agg *agg)
+{
+    return agg->used * agg->stride > NEAR_CACHE;
+}
+
 #ifdef __AVX2__
 #include <immintrin.h>
 
@@ -49,9 +57,35 @@ static inline __m256i hash_four(struct seeds seeds, const __m256i line[4])
     return _mm256_srli_epi64(sum, 32);
 }
 
+struct places {
+    __m256i slots, mask, stride;
+    bool fetch;
+};
+
+static inline struct places places_of(const struct belt_agg *agg)
+{
+    return (struct places){ _mm256_set1_epi64x((int64_t)(uintptr_t)agg->slots),
+                            _mm256_set1_epi64x((int64_t)agg->mask),
+                            _mm256_set1_epi64x((int64_t)agg->stride), is_far(agg) };
+}
+
+/* Hashes and groups of four lines from k on. */
+static inline void place_four(struct belt_agg_block *block, size_t k, struct places places,
+                              __m256i hashes)
+{
+    __m256i slot = _mm256_and_si256(hashes, places.mask);
+    __m256i groups = _mm256_add_epi64(places.slots, _mm256_mul_epu32(slot, places.stride));
+    _mm256_store_si256((void *)&block->hashes[k], hashes);
+    _mm256_storeu_si256((void *)&block->groups[k], groups);
+    for (size_t i = 0; places.fetch && i < 4; i++)
+        __builtin_prefetch(block->groups[k + i], 1);
+}
+
 /* Returns bits above 31 when a text fits no line. */
-static inline uint64_t make_lines(struct belt_agg *agg, const char *base,
-                                  const struct belt_span *spans)
+static inline __attribute__((always_inline)) uint64_t lines_by(struct belt_agg *agg,
+                                                               const char *base,
+                                                               const struct belt_span *spans,
+                                                               struct places places)
 {
     const struct seeds seeds = seeds_of(agg);
     __m256i bits = _mm256_setzero_si256();
@@ -64,25 +98,43 @@ static inline uint64_t make_lines(struct belt_agg *agg, const char *base,
             line[i] = text_line(base + spans[k + i].at, &spans[k + i].size);
             _mm256_store_si256((void *)&agg->block.keys[k + i], line[i]);
         }
-        _mm256_store_si256((void *)&agg->block.hashes[k], hash_four(seeds, line));
+        place_four(&agg->block, k, places, hash_four(seeds, line));
     }
     return (uint64_t)(bits[0] | bits[1] | bits[2] | bits[3]);
+}
+
+static uint64_t make_lines(struct belt_agg *agg, const char *base, const struct belt_span *spans)
+{
+    struct places places = places_of(agg);
+    bool fetch = places.fetch;
+    places.fetch = true;
+    if (fetch)
+        return lines_by(agg, base, spans, places);
+    places.fetch = false;
+    return lines_by(agg, base, spans, places);
 }
 
 static void hash(struct belt_agg *agg)
 {
     const struct seeds seeds = seeds_of(agg);
+    const struct places places = places_of(agg);
     for (size_t k = 0, count = agg->block.count; k < count; k += 4) {
         __m256i line[4];
         memcpy(line, &agg->block.keys[k], sizeof line);
-        _mm256_store_si256((void *)&agg->block.hashes[k], hash_four(seeds, line));
+        place_four(&agg->block, k, places, hash_four(seeds, line));
     }
 }
 #else
 static void hash(struct belt_agg *agg)
 {
-    for (size_t k = 0, count = agg->block.count; k < count; k++)
-        agg->block.hashes[k] = belt_agg_hash_line(agg, &agg->block.keys[k]);
+    struct belt_agg_block *block = &agg->block;
+    bool fetch = is_far(agg);
+    for (size_t k = 0, count = (block->count + 3u) & ~(size_t)3; k < count; k++) {
+        block->hashes[k] = belt_agg_hash_line(agg, &block->keys[k]);
+        block->groups[k] = belt_agg_slot(agg, block->hashes[k] & agg->mask);
+        if (fetch)
+            __builtin_prefetch(block->groups[k], 1);
+    }
 }
 
 /* Read from byte 32 - n on: n zeros, then 0xff. */
@@ -119,6 +171,18 @@ static uint64_t text_keys(struct belt_agg *agg, const char *base, const struct b
 
 /* Bit i: group i of four has key i. */
 #ifdef __AVX2__
+static inline bool all_same_four(struct belt_agg_group *const *groups,
+                                 const union belt_agg_line *keys)
+{
+    __m256i differ[4];
+    for (int i = 0; i < 4; i++)
+        differ[i] = _mm256_xor_si256(_mm256_load_si256((const void *)groups[i]),
+                                     _mm256_load_si256((const void *)&keys[i]));
+    __m256i ab = _mm256_or_si256(differ[0], differ[1]), cd = _mm256_or_si256(differ[2], differ[3]);
+    __m256i any = _mm256_or_si256(ab, cd);
+    return _mm256_testz_si256(any, any);
+}
+
 static inline uint32_t same_four(struct belt_agg_group *const *groups,
                                  const union belt_agg_line *keys)
 {
@@ -133,6 +197,16 @@ static inline uint32_t same_four(struct belt_agg_group *const *groups,
     return ((bits & 0x1111) * 0x1248) >> 12 & 15;
 }
 #else
+static inline bool all_same_four(struct belt_agg_group *const *groups,
+                                 const union belt_agg_line *keys)
+{
+    uint64_t differ = 0;
+    for (size_t i = 0; i < 4; i++)
+        for (int w = 0; w < 4; w++)
+            differ |= groups[i]->key.word[w] ^ keys[i].word[w];
+    return !differ;
+}
+
 static inline uint32_t same_four(struct belt_agg_group *const *groups,
                                  const union belt_agg_line *keys)
 {
@@ -146,23 +220,67 @@ static inline uint32_t same_four(struct belt_agg_group *const *groups,
 }
 #endif
 
-static inline __attribute__((always_inline)) uint64_t find_by(struct belt_agg *agg, size_t stride)
+static uint64_t find(struct belt_agg *agg)
 {
     struct belt_agg_block *block = &agg->block;
-    char *slots = agg->slots;
-    uint64_t slot_mask = agg->mask, missed = 0;
-    for (size_t k = 0, count = (block->count + 3u) & ~(size_t)3; k < count; k++)
-        block->groups[k] = (void *)(slots + (block->hashes[k] & slot_mask) * stride);
+    uint64_t missed = 0;
     for (size_t k = 0, count = block->count; k < count; k += 4)
-        missed |= (uint64_t)(same_four(&block->groups[k], &block->keys[k]) ^ 15) << k;
+        if (!all_same_four(&block->groups[k], &block->keys[k]))
+            missed |= (uint64_t)(same_four(&block->groups[k], &block->keys[k]) ^ 15) << k;
     return missed & (UINT64_MAX >> (BELT_AGG_BLOCK - block->count));
 }
 
-static uint64_t find(struct belt_agg *agg)
+/* Both of 32 bytes at least; the last 32 may overlap those before. */
+static inline bool same_long(const char *a, const char *b, uint32_t size)
 {
-    if (agg->stride == 64)
-        return find_by(agg, 64);
-    return find_by(agg, agg->stride);
+    uint64_t differ = 0;
+    for (uint32_t at = 0; at < size; at += 32) {
+        uint32_t from = size - at < 32 ? size - 32 : at;
+        uint64_t x[4], y[4];
+        memcpy(x, a + from, 32);
+        memcpy(y, b + from, 32);
+        differ |= (x[0] ^ y[0]) | (x[1] ^ y[1]) | (x[2] ^ y[2]) | (x[3] ^ y[3]);
+    }
+    return !differ;
+}
+
+/* Before find(), so that their slots are fetched meanwhile. */
+static void hash_long(struct belt_agg *agg, const char *base, const struct belt_span *spans,
+                      uint64_t which)
+{
+    for (; which; which &= which - 1) {
+        size_t k = (size_t)__builtin_ctzll(which);
+        uint64_t hash = belt_agg_hash_long(base + spans[k].at, spans[k].size, agg->seed);
+        agg->block.hashes[k] = hash;
+        agg->block.groups[k] = belt_agg_slot(agg, hash & agg->mask);
+        agg->block.keys[k].word[3] = BELT_AGG_LONG | 1; /* no group has it */
+        __builtin_prefetch(agg->block.groups[k], 1);
+    }
+}
+
+/* Of those that find() could not tell. Twice over them: what one waits for is fetched
+ * while the others are looked at. */
+static uint64_t find_long(struct belt_agg *agg, const char *base, const struct belt_span *spans,
+                          uint64_t which)
+{
+    struct belt_agg_block *block = &agg->block;
+    uint64_t found = 0;
+    for (uint64_t rest = which; rest; rest &= rest - 1) {
+        size_t k = (size_t)__builtin_ctzll(rest);
+        const uint64_t *word = block->groups[k]->key.word;
+        if (word[0] != block->hashes[k] || word[2] != spans[k].size || word[3] != BELT_AGG_LONG)
+            continue;
+        __builtin_prefetch(agg->keys + word[1]);
+        __builtin_prefetch(agg->keys + word[1] + 64);
+        found |= rest & -rest;
+    }
+    for (uint64_t rest = found; rest; rest &= rest - 1) {
+        size_t k = (size_t)__builtin_ctzll(rest);
+        const char *key = agg->keys + block->groups[k]->key.word[1];
+        if (spans[k].size < 32 || !same_long(key, base + spans[k].at, spans[k].size))
+            found &= ~(rest & -rest);
+    }
+    return found;
 }
 
 static inline void add_one(struct belt_agg_cell *cell, int64_t value)
@@ -248,6 +366,6 @@ static uint64_t bound(const int64_t *values, uint32_t count)
 
 void BELT_HOT(belt_agg_hot)(struct belt_agg_hot *hot)
 {
-    *hot = (struct belt_agg_hot){ text_keys,  hash,      find,        add,
-                                  add_floats, add_apart, add_squares, bound };
+    *hot = (struct belt_agg_hot){ text_keys, hash,       hash_long, find,        find_long,
+                                  add,       add_floats, add_apart, add_squares, bound };
 }

@@ -13,6 +13,7 @@
 #define SLOTS UINT64_C(4096) /* at first; few keys collide less the more slots there are */
 #define KEYS_LEAST (UINT64_C(16) << 20)
 #define KEY_SHARE UINT64_C(256)         /* of the key store, a group */
+#define ROOMY (UINT64_C(8) << 20)       /* bytes of slots */
 #define SHARE_LEAST (UINT64_C(1) << 20) /* of `memory`, a table */
 #define WINDOWS (UINT64_C(32) << 20)    /* into runs, when `memory` says nothing */
 
@@ -117,6 +118,8 @@ void belt_agg_use_level(struct belt_agg *agg, uint64_t slots)
     agg->mask = slots - 1;
     if (slots * agg->stride >= HUGE) /* only a hint */
         (void)madvise(agg->slots, slots * agg->stride, MADV_HUGEPAGE);
+    else if (!agg->share) /* the levels below that lie in the first one together */
+        (void)madvise(agg->levels, HUGE, MADV_HUGEPAGE);
 }
 
 /* Gives the level in use back: its pages read as zeros again. */
@@ -159,6 +162,7 @@ int belt_agg_new(struct belt_agg **out, const struct belt_agg_spec *spec,
     agg->stride = stride_of(spec);
     bound(agg, spec, conf->tables);
     lay_out(agg, spec, ((uintptr_t)agg->map + HUGE - 1) & -HUGE);
+    agg->most_slots = belt_agg_most_slots(agg);
     make_seeds(agg->seed, seed);
     agg->factor = (uint32_t)(agg->seed[0] ^ agg->seed[3] >> 32) | 0x80000001u;
     belt_agg_hot_v2(&agg->hot);
@@ -240,26 +244,22 @@ static void grow(struct belt_agg *agg)
     drop_level(old.slots, old.high, old.mask + 1, agg);
 }
 
+/* While it is small a table is mostly empty: then nearly all keys are at their first slot,
+ * and slots without a group cost no cache, only pages. */
+static uint64_t load_of(const struct belt_agg *agg)
+{
+    uint64_t slots = agg->mask + 1;
+    bool roomy = !agg->share && 2 * slots * agg->stride <= ROOMY && slots < agg->most_slots;
+    return slots / (roomy ? 32 : 2);
+}
+
 void belt_agg_reserve(struct belt_agg *agg, uint64_t more)
 {
-    if (agg->used + more > (agg->mask + 1) / 2)
+    if (agg->used + more > load_of(agg))
         grow(agg);
 }
 
 /* ---- finding ---------------------------------------------------------------- */
-
-static uint64_t hash_long(const char *key, uint32_t size, const uint64_t seed[4])
-{
-    uint64_t hash = seed[0] ^ size, word[2];
-    for (; size > 16; size -= 16, key += 16) {
-        memcpy(word, key, 16);
-        hash = belt_agg_mix(word[0] ^ seed[1], word[1] ^ hash);
-    }
-    memset(word, 0, sizeof word);
-    memcpy(word, key, size);
-    hash = belt_agg_mix(word[0] ^ seed[1], word[1] ^ hash);
-    return belt_agg_mix(hash ^ seed[2], seed[3]);
-}
 
 void belt_agg_line(union belt_agg_line *line, const char *key, uint32_t size)
 {
@@ -305,7 +305,7 @@ struct belt_agg_group *belt_agg_group_of_line(struct belt_agg *agg, const union 
 
 static struct belt_agg_group *group_of_long(struct belt_agg *agg, const char *key, uint32_t size)
 {
-    uint64_t hash = hash_long(key, size, agg->seed), slot = hash & agg->mask;
+    uint64_t hash = belt_agg_hash_long(key, size, agg->seed), slot = hash & agg->mask;
     struct belt_agg_group *group;
     for (; !belt_agg_is_free(group = belt_agg_slot(agg, slot)); slot = (slot + 1) & agg->mask) {
         const uint64_t *word = group->key.word;

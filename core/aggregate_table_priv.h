@@ -12,6 +12,8 @@
 #ifndef BELT_AGGREGATE_TABLE_PRIV_H
 #define BELT_AGGREGATE_TABLE_PRIV_H
 
+#include <string.h>
+
 #include "core/aggregate_priv.h"
 
 #define BELT_AGG_INLINE 31u /* most bytes of a key in the line */
@@ -140,13 +142,19 @@ struct belt_agg_block {
 
 /* The hot loops, of which there are several builds (core/isa.h). */
 struct belt_agg_hot {
-    /* Keys of a text column into block->keys, with hashes; bit k: fits no line.
-     * Spans are read up to the next multiple of 4. */
+    /* Keys of a text column into block->keys, with hashes and the groups at their first
+     * slots; bit k: fits no line. Spans are read up to the next multiple of 4. */
     uint64_t (*text_keys)(struct belt_agg *agg, const char *base, const struct belt_span *spans);
-    /* Hashes of block->keys, up to the next multiple of 4. */
+    /* Hashes and groups of block->keys, up to the next multiple of 4. */
     void (*hash)(struct belt_agg *agg);
-    /* Groups of block->keys; bit k: not at its first slot. */
+    /* Those of texts that fit no line, instead. */
+    void (*hash_long)(struct belt_agg *agg, const char *base, const struct belt_span *spans,
+                      uint64_t which);
+    /* Bit k: block->groups[k] is not that of block->keys[k]. */
     uint64_t (*find)(struct belt_agg *agg);
+    /* The same of these texts, which fit no line; bits of those that are found. */
+    uint64_t (*find_long)(struct belt_agg *agg, const char *base, const struct belt_span *spans,
+                          uint64_t which);
     /* Folds values into the groups' cells at `offset`; sums may not overflow. */
     void (*add)(struct belt_agg_block *block, size_t offset, const int64_t *values);
     void (*add_floats)(struct belt_agg_block *block, size_t offset, size_t more,
@@ -184,7 +192,7 @@ struct belt_agg {
     struct belt_agg_frame *frame;
     uint64_t first, sorted;       /* groups in `order`: from which one on, and how many */
     uint64_t emission;            /* belt_agg_sort() counts them */
-    uint64_t most;                /* groups */
+    uint64_t most, most_slots;    /* groups, and slots for them */
     uint64_t share;               /* bytes that the table may take; 0: any number */
     struct belt_agg_store *store; /* where a full table goes; NULL: nowhere */
     uint64_t spilled;             /* bytes that went there */
@@ -243,6 +251,18 @@ static inline uint64_t belt_agg_mix(uint64_t a, uint64_t b)
 {
     unsigned __int128 product = (unsigned __int128)a * b;
     return (uint64_t)product ^ (uint64_t)(product >> 64);
+}
+
+/* Of a key that fits no line: empty, or of 32 bytes and more. The last 16 may overlap
+ * those before. */
+static inline uint64_t belt_agg_hash_long(const char *key, uint32_t size, const uint64_t seed[4])
+{
+    uint64_t hash = seed[0] ^ size, word[2];
+    for (uint32_t at = 0; at < size; at += 16) {
+        memcpy(word, key + (size - at < 16 ? size - 16 : at), 16);
+        hash = belt_agg_mix(word[0] ^ seed[1], word[1] ^ hash);
+    }
+    return belt_agg_mix(hash ^ seed[2], seed[3]);
 }
 
 /* NH (of UMAC): a product for every 8 bytes and one sum, which vectors of 32-bit

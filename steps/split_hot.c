@@ -30,11 +30,23 @@ static inline uint64_t low_bits(uint32_t count)
 
 /* ---- numbers ------------------------------------------------------------------- */
 
+/* How long numbers are: as work->sizes says, or what a record has behind a name and one
+ * byte; 64 bits each, that of a record without the byte wraps. */
+static inline vec own_bytes(const struct belt_split_work *work, const struct belt_span *records,
+                            const struct belt_span *names, uint32_t i)
+{
+    if (!names)
+        return v_high_bytes(work->sizes + i);
+    vec behind = v_right(v_load(records + i), 32) - v_right(v_load(names + i), 32);
+    return v_high_bytes64(behind - v_all64(1));
+}
+
 /* work->numbers from words and sizes. Bit k of what is returned: number k has
  * the common form, [-] digits [. exactly `digits` digits] in at most 8 bytes.
  * The others' values are garbage. */
-static inline uint64_t read_numbers(struct belt_split_work *work,
-                                    const struct belt_split_layout *layout, int64_t *out)
+static inline __attribute__((always_inline)) uint64_t read_numbers(
+    struct belt_split_work *work, const struct belt_split_layout *layout,
+    const struct belt_span *records, const struct belt_span *names, int64_t *out)
 {
     const vec zeros = v_all8('0'), minus_byte = v_all8('-' ^ '0'), nine = v_all8(9);
     const vec need = v_all64(layout->need), dot = v_all64(layout->dot);
@@ -45,7 +57,7 @@ static inline uint64_t read_numbers(struct belt_split_work *work,
     const vec by10000 = v_all64(10000);
     uint64_t good = 0;
     for (uint32_t i = 0; i < work->count; i += LANES) {
-        vec own = v_high_bytes(work->sizes + i);
+        vec own = own_bytes(work, records, names, i);
         vec bytes = (v_load(work->words + i) ^ zeros) & own;
         vec minus = v_equal8(bytes, minus_byte);
         bytes &= ~minus;
@@ -94,15 +106,6 @@ static void take(struct belt_split_work *work, const struct belt_span *spans, ui
     work->count = count;
 }
 
-static void take_all(struct belt_split_work *work, const struct belt_span *spans)
-{
-    work->count = 64;
-    work->all = UINT64_MAX;
-    memcpy(work->records, spans, sizeof work->records);
-    for (uint32_t i = 0; i < 64; i++)
-        work->index[i] = (uint8_t)i;
-}
-
 static void fail_all(const struct belt_split *split, const struct belt_split_work *work,
                      struct belt_view *view, uint32_t w, uint64_t failed)
 {
@@ -118,10 +121,9 @@ static void fail_all(const struct belt_split *split, const struct belt_split_wor
 /* ---- the short way: text, one byte, number ------------------------------------- */
 
 /* The delimiter of a record that has none in its first 32 bytes. */
-static void cut_far(struct belt_split_work *work, const char *base, struct belt_span *name,
-                    uint32_t k, vec delimiter)
+static void cut_far(const char *base, struct belt_span record, struct belt_span *name,
+                    vec delimiter)
 {
-    struct belt_span record = work->records[k];
     const char *text = base + record.at;
     uint32_t cut = NEAR;
     for (uint32_t hits = 0; cut < record.size; cut += NEAR) {
@@ -131,45 +133,45 @@ static void cut_far(struct belt_split_work *work, const char *base, struct belt_
             break;
         }
     }
-    name->size = cut;
-    work->sizes[k] = cut < record.size ? record.size - cut - 1 : UINT32_MAX;
+    name->size = cut < record.size ? cut : record.size;
 }
 
 /* Two stores a row and no more: their rate is near what bounds this loop. gcc
  * does not unroll it by itself, which costs 7 % of the whole step. */
-static inline void cut_two(struct belt_split_work *work, const char *base, struct belt_span *names,
-                           char byte)
+static inline void cut_two(struct belt_split_work *work, const char *base,
+                           const struct belt_span *records, struct belt_span *names, char byte)
 {
     const vec delimiter = v_all8(byte), far = v_all64(NEAR);
 #pragma GCC unroll 4
     for (uint32_t k = 0, count = work->count; k < count; k++) {
-        struct belt_span record = work->records[k];
+        struct belt_span record = records[k];
         const char *text = base + record.at;
         uint64_t hits = v_find32(text, delimiter) | UINT64_C(1) << NEAR;
         names[k] = (struct belt_span){ record.at, (uint32_t)__builtin_ctzll(hits) };
         work->words[k] = load8(text + record.size - 8);
     }
     uint64_t rare = 0;
-    for (uint32_t k = 0; k < 64; k++) /* wraps where the cut is behind the record's end */
-        work->sizes[k] = work->records[k].size - names[k].size - 1;
     for (uint32_t k = 0; k < 64; k += LANES)
         rare |= (uint64_t)v_bits64(v_equal64(v_right(v_load(names + k), 32), far)) << k;
     for (rare &= work->all; rare; rare &= rare - 1) {
         uint32_t k = (uint32_t)__builtin_ctzll(rare);
-        cut_far(work, base, &names[k], k, delimiter);
+        cut_far(base, records[k], &names[k], delimiter);
     }
 }
 
 /* The numbers that have not the common form, with their records. */
 static uint64_t read_odd(const struct belt_split *split, struct belt_split_work *work,
-                         const char *base, uint64_t odd, int64_t *numbers)
+                         const char *base, const struct belt_span *records,
+                         const struct belt_span *names, uint64_t odd, int64_t *numbers)
 {
     uint64_t failed = 0;
     for (uint64_t rest = odd; rest; rest &= rest - 1) {
-        uint32_t k = (uint32_t)__builtin_ctzll(rest), size = work->sizes[k];
-        if (size > work->records[k].size)
+        uint32_t k = (uint32_t)__builtin_ctzll(rest);
+        struct belt_span record = records[k];
+        uint32_t size = record.size - names[k].size - 1;
+        if (names[k].size >= record.size)
             failed |= UINT64_C(1) << k; /* no delimiter */
-        work->at[1][k] = work->records[k].at + work->records[k].size - size;
+        work->at[1][k] = record.at + record.size - size;
         work->size[1][k] = size;
     }
     return failed | read_slowly(work, base, &split->fields[1], 1, odd & ~failed, numbers);
@@ -187,14 +189,17 @@ static void two_fields(const struct belt_split *split, struct belt_split_work *w
         names = view->columns[name->column].as.spans + w * 64;
     struct belt_span *names_to = dense ? names : work->names;
     int64_t *numbers_to = dense ? numbers : work->numbers;
+    const struct belt_span *records = dense ? source->as.spans + w * 64 : work->records;
     if (dense)
-        take_all(work, source->as.spans + w * 64);
+        work->count = 64, work->all = UINT64_MAX;
     else
         take(work, source->as.spans + w * 64, rows);
-    cut_two(work, source->base, names_to, split->delimiter[0]);
-    uint64_t odd = work->all & ~read_numbers(work, &number->layout, numbers_to);
+    cut_two(work, source->base, records, names_to, split->delimiter[0]);
+    uint64_t odd = work->all & ~read_numbers(work, &number->layout, records, names_to, numbers_to);
     if (odd) {
-        odd = read_odd(split, work, source->base, odd, numbers_to);
+        for (uint32_t i = 0; dense && i < 64; i++)
+            work->index[i] = (uint8_t)i;
+        odd = read_odd(split, work, source->base, records, names_to, odd, numbers_to);
         fail_all(split, work, view, w, odd);
     }
     for (uint32_t k = 0; !dense && k < work->count; k++) {
@@ -306,7 +311,7 @@ static uint64_t store_numbers(struct belt_split_work *work, const struct belt_sp
             work->sizes[k] = work->size[f][k];
             work->words[k] = load8(base + work->at[f][k] + work->size[f][k] - 8);
         }
-        odd &= ~read_numbers(work, &field->layout, work->numbers);
+        odd &= ~read_numbers(work, &field->layout, NULL, NULL, work->numbers);
     }
     uint64_t failed = odd ? read_slowly(work, base, field, f, odd, work->numbers) : 0;
     for (uint32_t k = 0; k < work->count; k++)

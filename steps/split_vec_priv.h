@@ -114,6 +114,18 @@ static inline uint32_t v_find32(const char *p, vec x)
     return hits;
 }
 
+/* The high bytes of lane k, size[k] of them; none when that is 0 or above 8. */
+static inline vec v_high_bytes64(vec size)
+{
+#ifdef __AVX2__
+    return _mm256_sllv_epi64(v_all64(UINT64_MAX), v_all64(64) - (size << 3));
+#else
+    uint64_t first = (uint64_t)size[0], second = (uint64_t)size[1];
+    return _mm_set_epi64x(second - 1 < 8 ? (long long)(UINT64_MAX << (64 - 8 * second)) : 0,
+                          first - 1 < 8 ? (long long)(UINT64_MAX << (64 - 8 * first)) : 0);
+#endif
+}
+
 /* The high size[k] bytes of lane k; none when a size is 0 or above 8. */
 static inline vec v_high_bytes(const uint32_t *size)
 {
