@@ -134,13 +134,13 @@ static int find_groups(struct belt_agg *agg, struct source *from, uint64_t *fail
         unfit = agg->hot.text_keys(agg, base, spans);
         if (unfit)
             agg->hot.hash_long(agg, base, spans, unfit);
-        missed = agg->hot.find(agg) | unfit;
+        missed = agg->hot.find(agg, unfit);
         if (unfit)
             missed &= ~agg->hot.find_long(agg, base, spans, unfit);
     } else {
         unfit = make_keys(agg, from);
         agg->hot.hash(agg);
-        missed = agg->hot.find(agg) | unfit;
+        missed = agg->hot.find(agg, unfit);
     }
     if (!missed)
         return 0;

@@ -81,29 +81,31 @@ static inline void place_four(struct belt_agg_block *block, size_t k, struct pla
         __builtin_prefetch(block->groups[k + i], 1);
 }
 
-/* Returns bits above 31 when a text fits no line. */
+/* Bit k: text k fits no line. */
 static inline __attribute__((always_inline)) uint64_t lines_by(struct belt_agg *agg,
                                                                const char *base,
                                                                const struct belt_span *spans,
                                                                struct places places)
 {
     const struct seeds seeds = seeds_of(agg);
-    __m256i bits = _mm256_setzero_si256();
+    uint64_t unfit = 0;
     for (size_t k = 0, count = agg->block.count; k < count; k += 4) {
         __m256i line[4];
         __m256i size = _mm256_srli_epi64(_mm256_loadu_si256((const void *)&spans[k]), 32);
-        __m256i less = _mm256_sub_epi64(size, _mm256_set1_epi64x(1));
-        bits = _mm256_or_si256(bits, _mm256_or_si256(size, less));
+        __m256i less = _mm256_sub_epi64(size, _mm256_set1_epi64x(1)); /* negative: empty */
+        __m256i more = _mm256_cmpgt_epi64(size, _mm256_set1_epi64x(BELT_AGG_INLINE));
+        more = _mm256_or_si256(less, more);
+        unfit |= (uint64_t)(uint32_t)_mm256_movemask_pd(_mm256_castsi256_pd(more)) << k;
         for (size_t i = 0; i < 4; i++) {
             line[i] = text_line(base + spans[k + i].at, &spans[k + i].size);
             _mm256_store_si256((void *)&agg->block.keys[k + i], line[i]);
         }
         place_four(&agg->block, k, places, hash_four(seeds, line));
     }
-    return (uint64_t)(bits[0] | bits[1] | bits[2] | bits[3]);
+    return unfit & (UINT64_MAX >> (BELT_AGG_BLOCK - agg->block.count));
 }
 
-static uint64_t make_lines(struct belt_agg *agg, const char *base, const struct belt_span *spans)
+static uint64_t text_keys(struct belt_agg *agg, const char *base, const struct belt_span *spans)
 {
     struct places places = places_of(agg);
     bool fetch = places.fetch;
@@ -140,12 +142,11 @@ static void hash(struct belt_agg *agg)
 /* Read from byte 32 - n on: n zeros, then 0xff. */
 static const uint64_t tail[8] = { 0, 0, 0, 0, UINT64_MAX, UINT64_MAX, UINT64_MAX, UINT64_MAX };
 
-static inline uint64_t make_lines(struct belt_agg *agg, const char *base,
-                                  const struct belt_span *spans)
+static uint64_t text_keys(struct belt_agg *agg, const char *base, const struct belt_span *spans)
 {
-    uint64_t bits = 0;
+    uint64_t unfit = 0;
     for (size_t k = 0, count = agg->block.count; k < count; k++) {
-        bits |= spans[k].size | (spans[k].size - UINT64_C(1));
+        unfit |= (uint64_t)!belt_agg_fits_line(spans[k].size) << k;
         const char *text = base + spans[k].at;
         const char *mask = (const char *)tail + 32 - (spans[k].size & 31);
         uint64_t fill = (spans[k].size & 31) * UINT64_C(0x0101010101010101);
@@ -157,17 +158,9 @@ static inline uint64_t make_lines(struct belt_agg *agg, const char *base,
         }
     }
     hash(agg);
-    return bits;
-}
-#endif
-
-static uint64_t text_keys(struct belt_agg *agg, const char *base, const struct belt_span *spans)
-{
-    uint64_t bits = make_lines(agg, base, spans), unfit = 0;
-    for (size_t k = 0; bits > BELT_AGG_INLINE && k < agg->block.count; k++)
-        unfit |= (uint64_t)!belt_agg_fits_line(spans[k].size) << k;
     return unfit;
 }
+#endif
 
 /* Bit i: group i of four has key i. */
 #ifdef __AVX2__
@@ -220,26 +213,34 @@ static inline uint32_t same_four(struct belt_agg_group *const *groups,
 }
 #endif
 
-static uint64_t find(struct belt_agg *agg)
+/* One branch for four keys, unless some of them are known not to be there. */
+static uint64_t find(struct belt_agg *agg, uint64_t unfit)
 {
     struct belt_agg_block *block = &agg->block;
     uint64_t missed = 0;
-    for (size_t k = 0, count = block->count; k < count; k += 4)
+    for (size_t k = 0, count = block->count; k < count && !unfit; k += 4)
         if (!all_same_four(&block->groups[k], &block->keys[k]))
             missed |= (uint64_t)(same_four(&block->groups[k], &block->keys[k]) ^ 15) << k;
-    return missed & (UINT64_MAX >> (BELT_AGG_BLOCK - block->count));
+    for (size_t k = 0, count = block->count; k < count && unfit; k += 4)
+        missed |= (uint64_t)(same_four(&block->groups[k], &block->keys[k]) ^ 15) << k;
+    return (missed | unfit) & (UINT64_MAX >> (BELT_AGG_BLOCK - block->count));
 }
 
-/* Both of 32 bytes at least; the last 32 may overlap those before. */
+static inline uint64_t differ32(const char *a, const char *b)
+{
+    uint64_t x[4], y[4];
+    memcpy(x, a, 32);
+    memcpy(y, b, 32);
+    return (x[0] ^ y[0]) | (x[1] ^ y[1]) | (x[2] ^ y[2]) | (x[3] ^ y[3]);
+}
+
+/* Both of 32 bytes at least; later pieces may overlap those before. */
 static inline bool same_long(const char *a, const char *b, uint32_t size)
 {
     uint64_t differ = 0;
-    for (uint32_t at = 0; at < size; at += 32) {
-        uint32_t from = size - at < 32 ? size - 32 : at;
-        uint64_t x[4], y[4];
-        memcpy(x, a + from, 32);
-        memcpy(y, b + from, 32);
-        differ |= (x[0] ^ y[0]) | (x[1] ^ y[1]) | (x[2] ^ y[2]) | (x[3] ^ y[3]);
+    for (uint32_t at = 0, last = size - 32; at < size; at += 64) {
+        uint32_t first = at < last ? at : last, second = at + 32 < last ? at + 32 : last;
+        differ |= differ32(a + first, b + first) | differ32(a + second, b + second);
     }
     return !differ;
 }

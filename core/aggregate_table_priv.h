@@ -150,8 +150,8 @@ struct belt_agg_hot {
     /* Those of texts that fit no line, instead. */
     void (*hash_long)(struct belt_agg *agg, const char *base, const struct belt_span *spans,
                       uint64_t which);
-    /* Bit k: block->groups[k] is not that of block->keys[k]. */
-    uint64_t (*find)(struct belt_agg *agg);
+    /* Bit k: block->groups[k] is not that of block->keys[k]; those of `unfit` are not. */
+    uint64_t (*find)(struct belt_agg *agg, uint64_t unfit);
     /* The same of these texts, which fit no line; bits of those that are found. */
     uint64_t (*find_long)(struct belt_agg *agg, const char *base, const struct belt_span *spans,
                           uint64_t which);
@@ -253,15 +253,16 @@ static inline uint64_t belt_agg_mix(uint64_t a, uint64_t b)
     return (uint64_t)product ^ (uint64_t)(product >> 64);
 }
 
-/* Of a key that fits no line: empty, or of 32 bytes and more. The last 16 may overlap
- * those before. */
+/* Of a key that fits no line: empty, or of 32 bytes and more. 64 bytes at a time, however
+ * few are left: what is constant is predicted. Pieces may overlap those before. */
 static inline uint64_t belt_agg_hash_long(const char *key, uint32_t size, const uint64_t seed[4])
 {
     uint64_t hash = seed[0] ^ size, word[2];
-    for (uint32_t at = 0; at < size; at += 16) {
-        memcpy(word, key + (size - at < 16 ? size - 16 : at), 16);
-        hash = belt_agg_mix(word[0] ^ seed[1], word[1] ^ hash);
-    }
+    for (uint32_t at = 0, last = size - 16; at < size; at += 64)
+        for (uint32_t piece = at; piece < at + 64; piece += 16) {
+            memcpy(word, key + (piece < last ? piece : last), 16);
+            hash = belt_agg_mix(word[0] ^ seed[1], word[1] ^ hash);
+        }
     return belt_agg_mix(hash ^ seed[2], seed[3]);
 }
 
