@@ -31,27 +31,25 @@ static inline uint64_t bytes_equal(uint64_t word, uint8_t c)
     return (hits >> 7) * 0x0102040810204080U >> 56;
 }
 
-static inline struct belt_scan_mask swar_mask(const char *text)
+static inline uint64_t swar_mask(const char *text, belt_scan_cr *cr)
 {
-    struct belt_scan_mask mask = { 0, 0 };
-    uint64_t cr = 0;
+    uint64_t newline = 0;
     for (int i = 0; i < 8; i++) {
         uint64_t word;
         memcpy(&word, text + 8 * i, 8);
 #if __BYTE_ORDER__ == __ORDER_BIG_ENDIAN__
         word = __builtin_bswap64(word);
 #endif
-        mask.newline |= bytes_equal(word, '\n') << (8 * i);
-        cr |= bytes_equal(word, '\r') << (8 * i);
+        newline |= bytes_equal(word, '\n') << (8 * i);
+        (*cr)[0] |= bytes_equal(word, '\r');
     }
-    mask.after_cr = mask.newline & (cr << 1 | (text[-1] == '\r'));
-    return mask;
+    return newline;
 }
 
 uint32_t belt_scan_swar(const char *text, uint32_t at, uint32_t end, struct belt_span *spans,
                         uint32_t room, uint32_t *next)
 {
-    return belt_scan_blocks(swar_mask, text, at, end, spans, room, next);
+    return belt_scan_blocks(swar_mask, belt_scan_spans, text, at, end, spans, room, next);
 }
 
 belt_scan_fn *belt_scan_choose(void)
