@@ -11,6 +11,7 @@ struct word {
     const struct belt_view *view;
     uint32_t w;
     uint32_t hashes[64]; /* of the keys, when there are any */
+    uint8_t tags[64];    /* a byte of each: 64 are compared at once */
     uint8_t edges[64];   /* the instance that each row goes to, when there are several */
 };
 
@@ -27,12 +28,16 @@ static uint32_t hash_keys(struct word *word, uint64_t mask)
         uint32_t k = (uint32_t)__builtin_ctzll(mask);
         struct belt_span key = key_of(word, k);
         word->hashes[k] = belt_hash(base + key.at, key.size);
+        word->tags[k] = (uint8_t)(word->hashes[k] >> 24);
         bytes += key.size;
     }
     return bytes;
 }
 
 _Static_assert(BELT_INSTANCES <= 256, "an instance is a byte");
+
+/* Rows of a key among 64, for which they are put together. */
+#define WORTH_IT 4
 
 /* In locals: stores of bytes may be to anything, so that all else would be read again
  * for each row. */
@@ -104,8 +109,65 @@ static void put_keys(const struct word *word, uint64_t mask, struct belt_row_fra
     }
 }
 
+/* Rows of one key. */
+static void put_key(const struct word *word, uint64_t group, struct belt_row_frame *frame,
+                    uint32_t capacity, uint32_t first, uint32_t count)
+{
+    put_keys(word, group & -group, frame, capacity, first);
+    for (uint32_t i = first + 1; i < first + count; i++) {
+        frame->keys[i] = frame->keys[first];
+        frame->hashes[i] = frame->hashes[first];
+    }
+}
+
+/* Texts may be read beyond their ends, as any. */
+static bool same_text(const char *a, const char *b, uint32_t size)
+{
+    uint64_t x, y;
+    if (size > 8)
+        return memcmp(a, b, size) == 0;
+    memcpy(&x, a, sizeof x);
+    memcpy(&y, b, sizeof y);
+    return !size || !((x ^ y) << (64 - 8 * size));
+}
+
+/* Those of `mask` that have the key of its first row. */
+static uint64_t group_of(const struct word *word, uint64_t mask)
+{
+    const char *base = word->view->columns[word->outlet->batcher->key].base;
+    uint32_t first = (uint32_t)__builtin_ctzll(mask);
+    struct belt_span key = key_of(word, first);
+    uint64_t group = belt_equal_mask(word->tags, word->tags[first]) & mask;
+    for (uint64_t rest = group; rest; rest &= rest - 1) {
+        uint32_t k = (uint32_t)__builtin_ctzll(rest);
+        struct belt_span other = key_of(word, k);
+        if (word->hashes[k] != word->hashes[first] || other.size != key.size ||
+            !same_text(base + other.at, base + key.at, key.size))
+            group &= ~(rest & -rest);
+    }
+    return group;
+}
+
+/* `one_key`: of all of them. */
+static void put_group(const struct word *word, struct belt_row_out *out,
+                      struct belt_row_frame *frame, uint64_t group, bool one_key)
+{
+    uint32_t first = frame->count, count = (uint32_t)__builtin_popcountll(group);
+    frame->bytes += (uint32_t)put_rows(word, group, frame->data + frame->bytes, frame->bytes,
+                                       frame->rows + first);
+    if (one_key)
+        put_key(word, group, frame, out->capacity, first, count);
+    else if (word->outlet->batcher->key >= 0)
+        put_keys(word, group, frame, out->capacity, first);
+    frame->count = first + count;
+    frame->runs[frame->runs_used++] =
+        (struct belt_run){ word->chain->frame->word + word->w, group };
+}
+
 /* Those of the word that one edge takes, of at most `bound` bytes. False: no room for all
- * of them. */
+ * of them. Rows of one key go together as long as some keys have many of 64: the batcher
+ * then looks it up once and copies once. Between keys there is no order to keep: they
+ * never meet in a batch. */
 static bool put_word(const struct word *word, struct belt_row_out *out, uint64_t mask, size_t bound,
                      uint32_t key_bytes)
 {
@@ -115,14 +177,14 @@ static bool put_word(const struct word *word, struct belt_row_out *out, uint64_t
     struct belt_row_frame *frame = belt_row_out_rooms(out, count, (uint32_t)bound, key_bytes);
     if (!frame)
         return false;
-    uint32_t first = frame->count;
-    frame->bytes += (uint32_t)put_rows(word, mask, frame->data + frame->bytes, frame->bytes,
-                                       frame->rows + first);
-    if (word->outlet->batcher->key >= 0)
-        put_keys(word, mask, frame, out->capacity, first);
-    frame->count = first + count;
     frame->chunk = word->chain->frame->chunk;
-    frame->runs[frame->runs_used++] = (struct belt_run){ word->chain->frame->word + word->w, mask };
+    bool groups = word->outlet->batcher->key >= 0;
+    for (uint64_t group; mask; mask &= ~group) {
+        group = groups ? group_of(word, mask) : mask;
+        groups = groups && __builtin_popcountll(group) >= WORTH_IT;
+        group = groups ? group : mask;
+        put_group(word, out, frame, group, groups);
+    }
     return true;
 }
 

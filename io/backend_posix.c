@@ -60,6 +60,12 @@ static int posix_write(struct belt_backend *backend, int fd, const void *from, u
     return keep(backend, put, cookie);
 }
 
+int64_t belt_backend_write_now(int fd, const void *from, uint32_t size, uint64_t offset)
+{
+    ssize_t put = pwrite(fd, from, size, (off_t)offset);
+    return put > 0 ? put : put < 0 ? -errno : -EIO;
+}
+
 static int posix_fsync(struct belt_backend *backend, int fd, uint64_t cookie)
 {
     if (backend->in_flight == backend->depth)
@@ -92,6 +98,7 @@ const struct belt_backend_ops belt_backend_posix = {
     .lend = posix_lend,
     .read = posix_read,
     .write = posix_write,
+    .write_now = belt_backend_write_now,
     .fsync = posix_fsync,
     .reap = posix_reap,
     .fd = posix_fd,

@@ -35,6 +35,9 @@ struct belt_backend_ops {
                 uint64_t cookie);
     int (*write)(struct belt_backend *backend, int fd, const void *from, uint32_t size,
                  uint64_t offset, uint64_t cookie);
+    /* The same within the call, for what the page cache takes: bytes, or negative errno. Not
+     * for streams and O_DIRECT. NULL: there is no such way. */
+    int64_t (*write_now)(int fd, const void *from, uint32_t size, uint64_t offset);
     /* What was written is on the disk, with what it takes to find it there: fdatasync. */
     int (*fsync)(struct belt_backend *backend, int fd, uint64_t cookie);
     /* Collects up to `room` results; `wait`: at least one, if any is under way. Their number. */
@@ -43,6 +46,9 @@ struct belt_backend_ops {
     /* Readable when reap may find something; -1: results are there at once. */
     int (*fd)(const struct belt_backend *backend);
 };
+
+/* pwrite, for backends that have nothing better for the page cache. */
+int64_t belt_backend_write_now(int fd, const void *from, uint32_t size, uint64_t offset);
 
 extern const struct belt_backend_ops belt_backend_uring, belt_backend_posix;
 

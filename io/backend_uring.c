@@ -205,6 +205,10 @@ const struct belt_backend_ops belt_backend_uring = {
     .lend = uring_lend,
     .read = uring_read,
     .write = uring_write,
+    /* Where a file system cannot promise not to block (ext4), a buffered write goes to a
+     * worker of the kernel that runs on the lane's own CPU: NDJSON to files by key took 558
+     * instead of 466 ns of CPU a row, half of the rest for memory that had become cold. */
+    .write_now = belt_backend_write_now,
     .fsync = uring_fsync,
     .reap = uring_reap,
     .fd = uring_fd,

@@ -72,13 +72,17 @@ static int next_piece(struct belt_write *write)
     return 0;
 }
 
-static int submit(struct belt_writer *writer, struct belt_write *write)
+/* 0: under way; else bytes written at once, or negative. */
+static int64_t submit(struct belt_writer *writer, struct belt_write *write)
 {
-    struct belt_target *target = write->target;
-    uint64_t at =
-        target->offset == BELT_IO_STREAM ? BELT_IO_STREAM : target->offset + write->written;
-    return writer->backend->ops->write(writer->backend, target->fd, write->piece, write->piece_size,
-                                       at, (uint64_t)(uintptr_t)write);
+    const struct belt_target *target = write->target;
+    const struct belt_backend_ops *ops = writer->backend->ops;
+    bool stream = target->offset == BELT_IO_STREAM;
+    uint64_t at = stream ? BELT_IO_STREAM : target->offset + write->written;
+    if (ops->write_now && !stream)
+        return ops->write_now(target->fd, write->piece, write->piece_size, at);
+    return ops->write(writer->backend, target->fd, write->piece, write->piece_size, at,
+                      (uint64_t)(uintptr_t)write);
 }
 
 /* Ends the write in its target: the next one goes after it, or where it began. */
@@ -108,21 +112,8 @@ static void end(struct belt_writer *writer, struct belt_write *write, int code)
         belt_write_append(&writer->ended, write);
 }
 
-/* Goes on with the piece in hand, or the next one. */
-static void go_on(struct belt_writer *writer, struct belt_write *write)
-{
-    int rc = write->piece_size ? 0 : next_piece(write);
-    if (rc == 0 && write->piece_size)
-        rc = submit(writer, write);
-    else if (rc == 0) {
-        end(writer, write, 0);
-        return;
-    }
-    if (rc < 0)
-        end(writer, write, rc);
-}
-
-static void landed(struct belt_writer *writer, struct belt_write *write, int64_t result)
+/* What a write has come to: is there more to do? Else it has failed with *code. */
+static bool advance(struct belt_write *write, int64_t result, int *code)
 {
     if (result == -EAGAIN) {
         /* A descriptor that somebody else made nonblocking. */
@@ -134,10 +125,34 @@ static void landed(struct belt_writer *writer, struct belt_write *write, int64_t
         write->piece += result;
         write->piece_size -= (uint32_t)result;
     }
-    if (result > 0 || result == -EAGAIN || result == -EINTR)
+    *code = result < 0 ? (int)result : -EIO;
+    return result > 0 || result == -EAGAIN || result == -EINTR;
+}
+
+/* Goes on with the piece in hand, or the next one, until the kernel takes its time. */
+static void go_on(struct belt_writer *writer, struct belt_write *write)
+{
+    int code = 0;
+    for (;;) {
+        code = write->piece_size ? 0 : next_piece(write);
+        if (code < 0 || !write->piece_size)
+            break;
+        int64_t result = submit(writer, write);
+        if (!result)
+            return;
+        if (!advance(write, result, &code))
+            break;
+    }
+    end(writer, write, code);
+}
+
+static void landed(struct belt_writer *writer, struct belt_write *write, int64_t result)
+{
+    int code;
+    if (advance(write, result, &code))
         go_on(writer, write);
     else
-        end(writer, write, result < 0 ? (int)result : -EIO);
+        end(writer, write, code);
 }
 
 /* ---- the queue ----------------------------------------------------------------- */

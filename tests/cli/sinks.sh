@@ -180,6 +180,26 @@ test_keys_that_would_leave_the_directory() {
     expect_err '300 bytes is longer'
 }
 
+# Some keys have many of 64 neighbours, some few: rows keep their order in each file.
+test_frequent_and_rare_keys() {
+    awk 'BEGIN { for (i = 0; i < 100000; i++) {
+        k = i * 7919 % 64; key = k < 30 ? "a" : k < 50 ? "b" : k < 54 ? "long-key-" k : "" i % 997
+        print key ";" i } }' >in.txt
+    for more in 'concurrency: 1' 'concurrency: 2' 'size: 7'; do
+        rm -rf out
+        mkdir out
+        by_key "out/{key}"
+        sed -i "s/^  key: key/&\n  $more/" keys.yaml
+        run run keys.yaml
+        expect_code 0
+        (($(ls out | wc -l) == 1003)) || fail "$(ls out | wc -l) files"
+        for key in a b long-key-51 3 996; do
+            expect_same <(grep "^$key;" in.txt) "out/$key"
+        done
+        expect_same <(sort in.txt) <(cat out/* | sort)
+    done
+}
+
 test_a_hundred_thousand_keys() {
     # In memory: some file systems make files slowly where many were removed just now.
     memory=$(mktemp -d /dev/shm/belt-XXXXXX) || skip "no /dev/shm"
