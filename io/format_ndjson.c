@@ -1,6 +1,9 @@
 /* The format `ndjson`: a JSON object each, a line each. */
 #include <math.h>
 #include <string.h>
+#if defined(__SSE2__)
+#include <emmintrin.h>
+#endif
 
 #include "io/rows_priv.h"
 
@@ -108,22 +111,48 @@ static char *put_char(char *to, const unsigned char **text, const unsigned char 
     return to + size;
 }
 
+/* The same of 16 bytes; false where there are no vectors. */
+static inline bool is_plain16(const unsigned char *text)
+{
+#if defined(__SSE2__)
+    __m128i bytes = _mm_loadu_si128((const void *)text);
+    __m128i marks = _mm_or_si128(_mm_cmpeq_epi8(bytes, _mm_set1_epi8('"')),
+                                 _mm_cmpeq_epi8(bytes, _mm_set1_epi8('\\')));
+    /* As signed numbers, what is beyond ASCII is below a space, too. */
+    __m128i low = _mm_cmplt_epi8(bytes, _mm_set1_epi8(' '));
+    return !_mm_movemask_epi8(_mm_or_si128(marks, low));
+#else
+    (void)text;
+    return false;
+#endif
+}
+
+static inline bool is_plain8(const unsigned char *text)
+{
+    uint64_t word;
+    memcpy(&word, text, sizeof word);
+    return !is_special(word);
+}
+
 static char *put_string(char *to, const char *from, uint32_t size)
 {
     const unsigned char *text = (const unsigned char *)from, *end = text + size;
+    const unsigned char *plain = text; /* copied as it is from here on */
     *to++ = '"';
     while (text < end) {
-        uint64_t word;
-        if (end - text >= 8) {
-            memcpy(&word, text, 8);
-            if (!is_special(word)) {
-                memcpy(to, &word, 8);
-                to += 8;
-                text += 8;
-                continue;
-            }
+        size_t left = (size_t)(end - text), most = left >= 16 && is_plain16(text) ? 16 : 8;
+        if (most == 16 || (left >= 8 && is_plain8(text))) {
+            memcpy(to, text, most);
+            to += most;
+            text += most;
+        } else if (left < 8 && end - plain >= 8 && is_plain8(end - 8)) {
+            memcpy(to + left - 8, end - 8, 8); /* what is before them once more */
+            to += left;
+            text = end;
+        } else {
+            to = put_char(to, &text, end);
+            plain = text;
         }
-        to = put_char(to, &text, end);
     }
     *to++ = '"';
     return to;

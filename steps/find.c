@@ -158,6 +158,16 @@ int belt_needles_folded(struct belt_needles **out, const char *const *texts, siz
     return make(out, texts, count, true, err);
 }
 
+int belt_needles_or(struct belt_needles **out, const char *text, char byte, struct belt_error *err)
+{
+    int rc = belt_needles_new(out, &text, 1, err);
+    if (rc < 0)
+        return rc;
+    (*out)->or_byte = byte;
+    (*out)->find = belt_isa_v3() ? belt_find_one_or_v3 : belt_find_one_or_v2;
+    return 0;
+}
+
 void belt_needles_free(struct belt_needles *needles)
 {
     if (needles) {

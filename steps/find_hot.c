@@ -70,6 +70,27 @@ static inline bool is_one_there(const struct belt_needles *needles, const char *
     return is_it(&needles->needle[0], p, end, needles->fold);
 }
 
+static inline uint32_t maybe_one_or(const struct belt_needles *needles, const char *p)
+{
+    const vec first = v_all8(needles->byte[0]), second = v_all8(needles->byte[1]);
+    const vec byte = v_all8(needles->or_byte);
+    uint32_t hits = 0;
+    for (uint32_t i = 0; i < VECS; i++) {
+        const char *at = p + i * sizeof(vec);
+        vec both = v_equal8(v_load(at + needles->at[0]), first) &
+                   v_equal8(v_load(at + needles->at[1]), second);
+        vec any = both | v_equal8(v_load(at), byte);
+        hits |= (uint32_t)V(movemask_epi8)(any) << (i * sizeof(vec) % 32);
+    }
+    return hits;
+}
+
+static inline bool is_one_or_there(const struct belt_needles *needles, const char *p,
+                                   const char *end)
+{
+    return *p == needles->or_byte || is_one_there(needles, p, end);
+}
+
 static inline vec table(const uint8_t half[16])
 {
 #ifdef __AVX2__
@@ -220,6 +241,12 @@ uint64_t BELT_HOT(belt_find_one)(const struct belt_needles *needles, const char 
                                  const struct belt_span *spans, uint64_t rows)
 {
     return find(maybe_one, is_one_there, needles, base, spans, rows);
+}
+
+uint64_t BELT_HOT(belt_find_one_or)(const struct belt_needles *needles, const char *base,
+                                    const struct belt_span *spans, uint64_t rows)
+{
+    return find(maybe_one_or, is_one_or_there, needles, base, spans, rows);
 }
 
 uint64_t BELT_HOT(belt_find_many)(const struct belt_needles *needles, const char *base,

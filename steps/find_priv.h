@@ -36,6 +36,7 @@ struct belt_needles {
     /* One needle: two of its bytes, as rare as it has. */
     uint32_t at[2];
     char byte[2], byte_fold[2];
+    char or_byte; /* a row that has it counts, too; by belt_needles_or() */
     /* Several: which buckets have a byte of this low and high half at the place. */
     uint32_t looked_at; /* bytes of each needle, up to BELT_FIND_BYTES */
     uint8_t low[BELT_FIND_BYTES][16], high[BELT_FIND_BYTES][16];
@@ -47,6 +48,8 @@ int belt_needles_new(struct belt_needles **out, const char *const *texts, size_t
                      struct belt_error *err);
 int belt_needles_folded(struct belt_needles **out, const char *const *texts, size_t count,
                         struct belt_error *err);
+/* The same for one needle; rows that have `byte` are found as well. */
+int belt_needles_or(struct belt_needles **out, const char *text, char byte, struct belt_error *err);
 void belt_needles_free(struct belt_needles *needles);
 
 /* Those of `rows`, a bit for each of spans[64], that have one of them. */
@@ -57,5 +60,6 @@ static inline uint64_t belt_find_rows(const struct belt_needles *needles, const 
 }
 
 belt_find_fn belt_find_one_v2, belt_find_one_v3, belt_find_many_v2, belt_find_many_v3;
+belt_find_fn belt_find_one_or_v2, belt_find_one_or_v3;
 
 #endif

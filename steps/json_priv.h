@@ -134,9 +134,9 @@ struct belt_json {
     struct belt_json_test *tests;
     uint32_t tests_used;
     /* One of them is in every record that `where` might keep, or else a backslash, by which
-     * the same text may be written in other ways. NULL: nothing can be told beforehand. */
+     * the same text may be written in other ways. needles is NULL: nothing can be told
+     * beforehand; backslash is NULL: needles look for it as well. */
     struct belt_needles *needles, *backslash;
-    char (*needle_texts)[BELT_JSON_EQUAL + 3];
     int source;
 };
 

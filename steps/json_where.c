@@ -73,28 +73,34 @@ static bool is_word(const struct belt_json_text *text)
            strcmp(at, "false") == 0 || strcmp(at, "null") == 0;
 }
 
-/* By the first condition alone. */
-static int make_needles(struct belt_json *json, struct belt_error *err)
+static int make_needles(struct belt_json *json, const char *const *texts, size_t count,
+                        struct belt_error *err)
 {
+    static const char *const backslash = "\\";
+    if (count == 1)
+        return belt_needles_or(&json->needles, texts[0], *backslash, err);
+    int rc = belt_needles_new(&json->backslash, &backslash, 1, err);
+    return rc < 0 ? rc : belt_needles_new(&json->needles, texts, count, err);
+}
+
+/* What is looked for beforehand: by the first condition alone. */
+static int choose_needles(struct belt_json *json, struct belt_error *err)
+{
+    char room[BELT_JSON_NEEDLES][BELT_JSON_EQUAL + 3];
     const struct belt_json_test *test = json->tests;
-    const char *texts[BELT_JSON_NEEDLES], *backslash = "\\";
+    const char *texts[BELT_JSON_NEEDLES];
     if (json->tests_used == 0 || test->count > BELT_JSON_NEEDLES ||
         json->check == BELT_JSON_CHECK_ALL)
         return 0;
-    json->needle_texts = calloc(test->count, sizeof *json->needle_texts);
-    if (!json->needle_texts)
-        return belt_error_set(err, -ENOMEM, "json: out of memory");
     for (uint32_t n = 0; n < test->count; n++) {
         const struct belt_json_text *text = &test->texts[n];
+        const char *quote = is_word(text) ? "" : "\"";
         if (!is_plain(text))
             return 0;
-        const char *quote = is_word(text) ? "" : "\"";
-        snprintf(json->needle_texts[n], sizeof *json->needle_texts, "%s%s%s", quote, text->bytes,
-                 quote);
-        texts[n] = json->needle_texts[n];
+        snprintf(room[n], sizeof room[n], "%s%s%s", quote, text->bytes, quote);
+        texts[n] = room[n];
     }
-    int rc = belt_needles_new(&json->backslash, &backslash, 1, err);
-    return rc < 0 ? rc : belt_needles_new(&json->needles, texts, test->count, err);
+    return make_needles(json, texts, test->count, err);
 }
 
 int belt_json_read_where(struct belt_json *json, struct belt_setup *setup, struct belt_error *err)
@@ -110,7 +116,7 @@ int belt_json_read_where(struct belt_json *json, struct belt_setup *setup, struc
         if (rc < 0)
             return rc;
     }
-    return make_needles(json, err);
+    return choose_needles(json, err);
 }
 
 void belt_json_where_free(struct belt_json *json)
@@ -118,12 +124,10 @@ void belt_json_where_free(struct belt_json *json)
     for (uint32_t t = 0; t < json->tests_used; t++)
         free(json->tests[t].texts);
     free(json->tests);
-    free(json->needle_texts);
     belt_needles_free(json->needles);
     belt_needles_free(json->backslash);
     json->tests = NULL;
     json->tests_used = 0;
-    json->needle_texts = NULL;
     json->needles = json->backslash = NULL;
 }
 
@@ -138,7 +142,8 @@ uint64_t belt_json_maybe(const struct belt_json *json, const char *base,
                          const struct belt_span *spans, uint64_t rows)
 {
     uint64_t maybe = belt_find_rows(json->needles, base, spans, rows);
-    maybe |= belt_find_rows(json->backslash, base, spans, rows & ~maybe);
+    if (json->backslash)
+        maybe |= belt_find_rows(json->backslash, base, spans, rows & ~maybe);
     for (uint64_t rest = rows & ~maybe; rest; rest &= rest - 1) {
         uint32_t i = (uint32_t)__builtin_ctzll(rest);
         if (!is_object(base + spans[i].at, spans[i].size))

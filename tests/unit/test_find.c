@@ -56,6 +56,23 @@ static void agree(const char *const *texts, size_t count, uint64_t rows)
     agree_on(texts, count, true, rows);
 }
 
+static void agree_or(const char *text, char byte, uint64_t rows)
+{
+    const char bytes[] = { byte, 0 };
+    const char *const texts[] = { text, bytes };
+    uint64_t want = expected(texts, 2, false, rows);
+    struct belt_needles *needles;
+    cr_assert_eq(belt_needles_or(&needles, text, byte, NULL), 0);
+    belt_find_fn *const all[] = { belt_find_one_or_v2, belt_find_one_or_v3 };
+    for (int i = 0; i < 1 + belt_isa_v3(); i++) {
+        needles->find = all[i];
+        uint64_t got = belt_find_rows(needles, memory + BELT_PAD, spans, rows);
+        cr_assert_eq(got, want, "'%s' or '%c', way %d: %llx, not %llx", text, byte, i,
+                     (unsigned long long)got, (unsigned long long)want);
+    }
+    belt_needles_free(needles);
+}
+
 static uint64_t seed = 1;
 
 static uint32_t draw(uint32_t below)
@@ -112,6 +129,10 @@ Test(find, agrees_with_memmem_on_random_rows)
             texts[k] = word(letters, 1 + draw(draw(2) ? 4 : 40));
         uint64_t rows = draw(2) ? UINT64_MAX : (uint64_t)draw(UINT32_MAX) << draw(33);
         agree(texts, count, rows);
+        /* The byte is rare in half of the rounds, as where this is used. */
+        for (uint32_t k = draw(20); k > 0; k--)
+            memory[BELT_PAD + draw(TEXT)] = '#';
+        agree_or(texts[0], draw(2) ? '#' : letter(letters), rows);
     }
 }
 

@@ -183,6 +183,26 @@ Test(format, ndjson_escapes_what_json_must_not_hold)
     expect_json("0123456\x1f", 0, "0123456\\u001f");
 }
 
+/* Bytes are copied several at a time: wherever one of them needs more, at any length. */
+Test(format, ndjson_escapes_a_byte_anywhere_in_a_text)
+{
+    static struct format f;
+    cr_assert_eq(format_open(&f, &belt_format_ndjson, "name", 1), 0);
+    for (uint32_t size = 1; size <= 50; size++)
+        for (uint32_t at = 0; at <= size; at++) {
+            char text[64], want[128];
+            for (uint32_t i = 0; i < size; i++)
+                text[i] = (char)('A' + i % 26);
+            text[size] = 0;
+            if (at < size)
+                text[at] = '"';
+            sprintf(want, "{\"name\":\"%.*s%s%s\"}\n", (int)at, text, at < size ? "\\\"" : "",
+                    at < size ? text + at + 1 : "");
+            cr_assert_str_eq(row(&f, (struct message){ .name = text, .name_size = size }), want);
+        }
+    io_free(&f.part);
+}
+
 Test(format, ndjson_keeps_utf8_and_replaces_what_is_none)
 {
     const char *good = "\xc3\xa4 \xe2\x82\xac \xf0\x9f\x98\x80";
