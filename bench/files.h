@@ -74,7 +74,7 @@ struct Row {
     /* OURS: YAML; PEER: a shell command. In both, $IN, $OUT (a folder). LIMIT: unused. */
     const char *text;
     const char *check; // see files_check.cc; "": counts alone
-    const char *limit; // name of the limit that it is held against; "": none
+    const char *limit; // that it is held against: a limit's name, another job's ("G3"), or ""
     double goal, aim;
     /* Runs it in a process of its own. NULL: by its kind. */
     Sample (*run)(const Bench &bench, const Row &row);

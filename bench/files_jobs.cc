@@ -27,14 +27,20 @@ namespace
 #define SENSORS_JOB                                                                                \
     READ "processor: { steps: [ " SPLIT " ] }\n"                                                   \
          "batcher: { aggregate: { " TOTALS " }, " TOTALS_CSV " }\n"
+// What is combined goes to the instance that has its key, on whichever lane that is.
+#define EXCHANGE_JOB                                                                               \
+    "placement: { fuse: source+processor }\n" READ "processor: { steps: [ " SPLIT " ] }\n"         \
+    "batcher: { aggregate: { " TOTALS " }, " TOTALS_CSV " }\n"
 #define ERRORS_JOB                                                                                 \
     READ "processor: { steps: [ json: { where: { level: error }, into: { ts: text, msg: text } } " \
          "] }\n"                                                                                   \
          "batcher: { sink: { file: { path: '$OUT/errors.ndjson', "                                 \
          "format: { ndjson: { columns: [ts, msg] } } } } }\n"
-#define PER_KEY_JOB(more)                                                                          \
+#define PER_KEY_JOB(batches, more)                                                                 \
     READ "processor: { steps: [ json: { into: { level: text } } ] }\n"                             \
-         "batcher: { key: level, sink: { file: { path: '$OUT/{key}.ndjson'" more " } } }\n"
+         "batcher: { key: level, " batches "sink: { file: { path: '$OUT/{key}.ndjson'" more        \
+         " } } }\n"
+#define DURABLE_JOB PER_KEY_JOB("bytes: 4MiB, memory: 64MiB, ", ", mode: append, sync: batch")
 
 Row ours(const char *job, const char *name, Unit unit, Data data, const char *yaml,
          const char *check, const char *limit, double goal, double aim)
@@ -104,9 +110,10 @@ std::vector<Row> job_rows()
              "", io, 300, 600),
         ours("G3", "beltway", MROWS, SENSORS, SENSORS_JOB, "totals", io, 200, 325),
         ours("G4", "beltway", MROWS, KEYS, SENSORS_JOB, "totals", io, 120, 177),
+        ours("G5", "beltway", MROWS, SENSORS, EXCHANGE_JOB, "totals", "G3", 0, 0),
         ours("G6", "beltway", GB, LOG, ERRORS_JOB, "errors", io, 2, 3.2),
-        ours("G7", "beltway", GB, LOG, PER_KEY_JOB(""), "all", "copy file to file", 1, 0),
-        ours("G7", "beltway, durable", GB, LOG, PER_KEY_JOB(", durable: true"), "all",
+        ours("G7", "beltway", GB, LOG, PER_KEY_JOB("", ""), "all", "copy file to file", 1, 0),
+        ours("G7", "beltway, durable", GB, LOG, DURABLE_JOB, "all",
              "device write, O_DIRECT, synced", 0, 0),
         cold("beltway, buffered", READ "processor: { steps: [ bench_frame: {} ] }\n",
              "device read, buffered"),

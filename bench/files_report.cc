@@ -110,7 +110,10 @@ const Measured *find(const Report &report, const char *job, const char *name)
 
 const Measured *limit_of(const Report &report, const Measured &row)
 {
-    const Measured *limit = *row.row.limit ? find(report, "limit", row.row.limit) : nullptr;
+    const char *name = row.row.limit;
+    const Measured *limit = *name ? find(report, "limit", name) : nullptr;
+    if (*name && !limit)
+        limit = find(report, name, "beltway");
     return limit && limit->error.empty() ? limit : nullptr;
 }
 
