@@ -122,10 +122,21 @@ void belt_agg_use_level(struct belt_agg *agg, uint64_t slots)
         (void)madvise(agg->levels, HUGE, MADV_HUGEPAGE);
 }
 
-/* Gives the level in use back: its pages read as zeros again. */
-static void drop_level(char *slots, int64_t *high, uint64_t count, const struct belt_agg *agg)
+/* Part of a huge page: giving it back would break that, and new pages cost more than
+ * zeros. Bounded memory is given back, though. */
+static bool is_kept(const struct belt_agg *agg, uint64_t slots, uint64_t most)
 {
-    (void)madvise(slots, count * agg->stride, MADV_DONTNEED);
+    return !agg->share && slots * agg->stride <= most;
+}
+
+/* Gives a level back: it reads as zeros again. */
+static void drop_level(char *slots, int64_t *high, uint64_t count, const struct belt_agg *agg,
+                       bool kept)
+{
+    if (kept)
+        memset(slots, 0, count * agg->stride);
+    else
+        (void)madvise(slots, count * agg->stride, MADV_DONTNEED);
     if (agg->wide)
         (void)madvise(high, count * (size_t)agg->spec->cells_used * sizeof *high, MADV_DONTNEED);
 }
@@ -185,14 +196,16 @@ void belt_agg_free(struct belt_agg *agg)
 
 void belt_agg_clear_groups(struct belt_agg *agg)
 {
+    bool kept = is_kept(agg, agg->mask + 1, ROOMY);
     if (agg->used || agg->merging)
-        drop_level(agg->slots, agg->high, agg->mask + 1, agg);
-    if (agg->keys_used)
+        drop_level(agg->slots, agg->high, agg->mask + 1, agg, kept);
+    if (agg->keys_used > HUGE)
         (void)madvise(agg->keys, agg->keys_used, MADV_DONTNEED);
     agg->used = agg->keys_used = agg->sorted = agg->first = 0;
     agg->wide = agg->merging = false;
     memset(agg->bounds, 0, sizeof agg->bounds);
-    belt_agg_use_level(agg, SLOTS);
+    if (!kept)
+        belt_agg_use_level(agg, SLOTS);
 }
 
 void belt_agg_clear(struct belt_agg *agg)
@@ -241,7 +254,7 @@ static void grow(struct belt_agg *agg)
         if (agg->wide)
             memcpy(belt_agg_high(agg, to), belt_agg_high(&old, from), high_size);
     }
-    drop_level(old.slots, old.high, old.mask + 1, agg);
+    drop_level(old.slots, old.high, old.mask + 1, agg, is_kept(agg, old.mask + 1, HUGE / 2));
 }
 
 /* While it is small a table is mostly empty: then nearly all keys are at their first slot,
