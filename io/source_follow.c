@@ -2,6 +2,7 @@
  * that was not delivered on: what has no line end yet is read again when more of it
  * is there, so nothing is carried from slab to slab and a record never spans two files. */
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -13,6 +14,8 @@
 #include "io/source_follow_priv.h"
 #include "rings/atomic.h"
 
+#define HINT (1u << 20)
+#define HINT_AHEAD (8u << 20)
 #define TRUNCATED "the file was truncated before all that was there had been read"
 
 /* ---- set-up -------------------------------------------------------------------- */
@@ -151,7 +154,7 @@ static void begin_again(struct follow *w, struct follow_file *file)
     file->print = (struct follow_print){ 0 };
     file->skipping = false;
     file->round++;
-    file->seen = 0;
+    file->seen = file->hinted = 0;
     w->saver.dirty = true;
     w->truncated++;
     follow_say(w);
@@ -240,6 +243,15 @@ static int from_job(struct follow *w, struct belt_fill *out, bool truncated)
     return (int)count;
 }
 
+/* What a reader that lags behind comes to next, in case it is not in the page cache. */
+static void announce(struct follow_file *file)
+{
+    uint64_t from = file->next.at > file->hinted ? file->next.at : file->hinted;
+    for (; from < file->next.at + HINT_AHEAD; from += HINT)
+        posix_fadvise(file->fd, (off_t)from, HINT, POSIX_FADV_WILLNEED);
+    file->hinted = from;
+}
+
 /* Reads into a slab what is new in a file. False: nothing is. */
 static bool read_file(struct follow *w, uint32_t slot, bool *truncated)
 {
@@ -259,6 +271,8 @@ static bool read_file(struct follow *w, uint32_t slot, bool *truncated)
     got = got < 0 ? 0 : got;
     file->ready = (uint32_t)got == room || *truncated;
     job->last = job->last && !file->ready;
+    if ((uint32_t)got == room)
+        announce(file);
     job->offset = file->next.at;
     job->at = 0;
     job->have = (uint32_t)got;

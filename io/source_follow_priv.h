@@ -34,6 +34,7 @@ struct follow_file { /* its path: conf->inputs[slot].path */
     uint64_t dev, ino;
     struct follow_spot next, settled;
     struct follow_print print;
+    uint64_t hinted;    /* the kernel was told to read up to here */
     uint64_t seen;      /* bytes that were there at the last look */
     uint64_t quiet;     /* ns: nothing came since, and it is no longer under its path */
     uint32_t round;     /* how often it began again from 0 */

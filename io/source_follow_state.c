@@ -8,6 +8,8 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
+#include <libgen.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -67,6 +69,14 @@ static int read_line(struct source_conf *conf, char *text, uint64_t line, struct
                     : belt_error_set(err, -ENOMEM, "%s: out of memory", conf->state);
 }
 
+/* Known before anything is read: it is replaced by a file beside it. */
+static bool can_be_written(const char *path)
+{
+    char folder[PATH_MAX];
+    snprintf(folder, sizeof folder, "%s", path);
+    return access(dirname(folder), W_OK | X_OK) == 0;
+}
+
 int follow_load(struct source_conf *conf, struct belt_error *err)
 {
     char *text = NULL;
@@ -75,10 +85,11 @@ int follow_load(struct source_conf *conf, struct belt_error *err)
     if (!conf->state)
         return 0;
     FILE *in = fopen(conf->state, "re");
-    if (!in && errno == ENOENT)
+    if (!in && errno == ENOENT && can_be_written(conf->state))
         return 0; /* the first start */
     if (!in)
-        return belt_error_set(err, -errno, "%s: the state of followed files cannot be read: %s",
+        return belt_error_set(err, -errno,
+                              "%s: the state of followed files cannot be kept there: %s",
                               conf->state, strerror(errno));
     for (uint64_t line = 1; rc == 0; line++) {
         ssize_t size = getline(&text, &room, in);

@@ -227,6 +227,7 @@ static int visit(struct source_conf *conf, const char *path, struct belt_error *
     bool taken = fd >= 0 && fstat(fd, &st) == 0 && S_ISREG(st.st_mode);
     /* Packed: what rotation makes of files that were read before. */
     taken = taken && (conf->compression == SOURCE_PLAIN || source_pack_of_file(fd) == SOURCE_PLAIN);
+    taken = taken && !strchr(path, '\n'); /* the state file has a line for each */
     taken = taken && add_file(w, path, fd, &st, FOLLOW_LIVE, w->now);
     if (!taken) {
         w->passed++;

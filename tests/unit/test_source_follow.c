@@ -424,4 +424,6 @@ Test(source_follow, refuses_a_state_that_is_none)
     expect_refusal(with_state("a.log"), "positions:2: these are no positions of files");
     io_write("positions", "", 0);
     expect_refusal(with_state("a.log"), "positions:1: these are no positions of files");
+    expect_refusal(in_directory("a.log", ", state: /nowhere/positions"),
+                   "/nowhere/positions: the state of followed files cannot be kept there");
 }
