@@ -46,49 +46,69 @@ static void put_text(struct belt_way_out *out, const char *text, size_t size)
 
 /* ---- quotes --------------------------------------------------------------------- */
 
-/* Bytes before the first one that is one of `stops`, or below a blank where `control`. */
-static uint32_t plain(const char *text, uint32_t size, const char *stops, bool control)
+/* Bytes before the first one that a JSON string has not as it is, eight at a time. */
+static uint32_t plain_json(const char *text, uint32_t size)
 {
-    const size_t count = strlen(stops);
-    uint32_t i = 0;
-    while (i < size && !memchr(stops, text[i], count) && !(control && (unsigned char)text[i] < ' '))
-        i++;
-    return i;
+    const uint64_t ones = UINT64_C(0x0101010101010101), high = ones << 7;
+    for (uint32_t i = 0; i < size; i += 8) {
+        uint64_t word;
+        memcpy(&word, text + i, sizeof word);
+        uint64_t quote = word ^ ones * '"', back = word ^ ones * '\\';
+        uint64_t hits =
+            (((word - ones * 0x20) & ~word) | ((quote - ones) & ~quote) | ((back - ones) & ~back)) &
+            high;
+        /* The lowest one is exact; those above it may be a borrow's. */
+        if (hits && i + (uint32_t)__builtin_ctzll(hits) / 8 < size)
+            return i + (uint32_t)__builtin_ctzll(hits) / 8;
+    }
+    return size;
 }
 
 static void put_json_byte(struct belt_way_out *out, char byte)
 {
     static const char from[] = "\"\\\n\r\t\b\f", letters[] = "\"\\nrtbf";
     const char *known = memchr(from, byte, sizeof from - 1);
-    char text[8];
-    if (known)
-        snprintf(text, sizeof text, "\\%c", letters[known - from]);
-    else
-        snprintf(text, sizeof text, "\\u%04x", (unsigned)(unsigned char)byte);
-    put(out, text, strlen(text));
+    const char escape[] = { '\\', known ? letters[known - from] : 'u' };
+    char code[5];
+    put(out, escape, sizeof escape);
+    if (!known)
+        put(out, code, (size_t)snprintf(code, sizeof code, "%04x", (unsigned)(unsigned char)byte));
 }
 
 /* A string, with U+FFFD for each byte that is no UTF-8, as the format ndjson has them. */
 static void put_json(struct belt_way_out *out, const char *text, uint32_t size)
 {
+    uint32_t valid = 0; /* bytes from `text` on */
     put(out, "\"", 1);
     while (size) {
-        uint32_t valid = belt_utf8_valid(text, size), some = plain(text, valid, "\"\\", true);
+        if (valid == 0)
+            valid = belt_utf8_valid(text, size);
+        if (valid == 0) {
+            put(out, "\\ufffd", 6);
+            text++;
+            size--;
+            continue;
+        }
+        uint32_t some = plain_json(text, valid);
         put_text(out, text, some);
         if (some < valid)
-            put_json_byte(out, text[some]);
-        else if (valid < size)
-            put(out, "\\ufffd", 6);
-        some += some < size;
+            put_json_byte(out, text[some++]);
         text += some;
         size -= some;
+        valid -= some;
     }
     put(out, "\"", 1);
 }
 
 static void put_csv(struct belt_way_out *out, const char *text, uint32_t size)
 {
-    if (plain(text, size, "\",;\t\r\n", false) == size) {
+    static const char stops[256] = {
+        ['"'] = 1, [','] = 1, [';'] = 1, ['\t'] = 1, ['\r'] = 1, ['\n'] = 1
+    };
+    uint32_t plain = 0;
+    while (plain < size && !stops[(unsigned char)text[plain]])
+        plain++;
+    if (plain == size) {
         put_text(out, text, size);
         return;
     }

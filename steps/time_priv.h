@@ -9,7 +9,7 @@
 
 #include "core/part.h"
 
-enum { BELT_TIME_ROOM = 512 }; /* most bytes that a format writes; longer ones are refused */
+enum { BELT_TIME_ROOM = 1024 }; /* bytes for what any format writes: 64 pieces of up to 11 */
 
 enum belt_time_flaw { BELT_TIME_FINE, BELT_TIME_SYNTAX, BELT_TIME_RANGE };
 

@@ -1,4 +1,3 @@
-#include <stdio.h>
 #include <string.h>
 
 #include "core/number_priv.h"
@@ -47,6 +46,20 @@ static size_t write_zone(char *out)
     return 5;
 }
 
+/* `width` digits; printf() took half of the time of all of a format. */
+static void put_digits(char *out, int64_t value, int width)
+{
+    for (char *at = out + width; at > out; value /= 10)
+        *--at = (char)('0' + value % 10);
+}
+
+static size_t put_name(char *out, const char *name, int most)
+{
+    size_t size = strnlen(name, (size_t)most);
+    memcpy(out, name, size);
+    return size;
+}
+
 static size_t write_conversion(const struct belt_conversion *conversion,
                                const struct belt_moment *moment, char *out)
 {
@@ -56,32 +69,45 @@ static size_t write_conversion(const struct belt_conversion *conversion,
                                                              : NULL;
     int most = conversion->most;
     if (name)
-        return (size_t)sprintf(out, "%.*s", most, name);
+        return put_name(out, name, most);
     if (conversion->how == BELT_HOW_ZONE)
         return write_zone(out);
-    if (conversion->how == BELT_HOW_FRACTION)
-        return (size_t)sprintf(out, "%09lld", (long long)moment->ns);
     if (conversion->how == BELT_HOW_EPOCH)
-        return (size_t)sprintf(out, "%lld", (long long)moment->epoch);
-    int64_t value = *(const int *)(const void *)((const char *)moment + conversion->to);
+        return (size_t)(belt_put_int(out, moment->epoch) - out);
+    int64_t value = conversion->how == BELT_HOW_FRACTION
+                        ? moment->ns
+                        : *(const int *)(const void *)((const char *)moment + conversion->to);
     if (conversion->to == offsetof(struct belt_moment, year))
         value = conversion->letter == 'y' ? moment->year % 100 : moment->year;
     if (conversion->letter == 'I')
         value = (moment->hour + 11) % 12 + 1;
-    return (size_t)sprintf(out, conversion->how == BELT_HOW_PADDED ? "%*lld" : "%0*lld", most,
-                           (long long)value);
+    put_digits(out, value, most);
+    for (char *at = out; conversion->how == BELT_HOW_PADDED && at + 1 < out + most && *at == '0';)
+        *at++ = ' ';
+    return (size_t)most;
 }
 
 /* As short as it can be said: no fraction, or 3, 6 or 9 digits of it. */
 static size_t write_rfc3339(const struct belt_moment *moment, char *out)
 {
-    char *at =
-        out + sprintf(out, "%04lld-%02d-%02dT%02d:%02d:%02d", (long long)moment->year,
-                      moment->month, moment->day, moment->hour, moment->minute, moment->second);
+    const struct {
+        int64_t value;
+        int width;
+        char behind;
+    } parts[] = {
+        { moment->year, 4, '-' }, { moment->month, 2, '-' },  { moment->day, 2, 'T' },
+        { moment->hour, 2, ':' }, { moment->minute, 2, ':' }, { moment->second, 2, '.' }
+    };
+    char *at = out;
     int64_t ns = moment->ns;
     int places = ns == 0 ? 0 : ns % 1000 ? 9 : ns % 1000000 ? 6 : 3;
-    if (places)
-        at += sprintf(at, ".%09lld", (long long)ns) - (9 - places);
+    for (size_t i = 0; i < sizeof parts / sizeof *parts; i++) {
+        put_digits(at, parts[i].value, parts[i].width);
+        at += parts[i].width;
+        *at++ = parts[i].behind;
+    }
+    put_digits(at, ns, 9);
+    at += places ? places : -1;
     *at++ = 'Z';
     return (size_t)(at - out);
 }

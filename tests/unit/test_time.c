@@ -112,7 +112,7 @@ Test(time, agrees_with_the_c_library)
     for (int64_t t = INT64_C(-9223372036); t < INT64_C(9223372036); t += 7000033) {
         time_t seconds = t;
         struct tm tm;
-        char text[200], own[200];
+        char text[200], own[300];
         gmtime_r(&seconds, &tm);
         strftime(text, sizeof text, "%Y-%m-%d %H:%M:%S %j %a %A %b %B %p %I %e %y", &tm);
         snprintf(own, sizeof own, "%s %lld", text, (long long)t);
