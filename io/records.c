@@ -408,3 +408,11 @@ bool belt_records_cut(const struct belt_records *records, struct belt_cut *cut, 
         return cut_fixed(records, cut, have, stop, ended, torn, out);
     return cut_lengths(records, cut, text, have, stop, ended, torn, out);
 }
+
+void belt_records_skip(const struct belt_records *records, struct belt_cut *cut, const char *text,
+                       uint32_t end)
+{
+    static belt_csv_skip_fn *const skips[] = { belt_csv_skip_v2, belt_csv_skip_v3 };
+    if (records->kind == BELT_CSV && !cut->seeks && cut->careful <= cut->at && cut->seen < end)
+        skips[records->vectors](records, cut, text, end);
+}

@@ -117,23 +117,34 @@ static inline uint64_t quoted(const struct belt_records *records, struct scan *s
     return newline & ~inside;
 }
 
+/* The newlines of the block at `from` that end records. */
+static inline uint64_t ends(const struct belt_records *records, struct scan *scan, const char *text,
+                            uint32_t from, uint32_t end)
+{
+    uint64_t valid = belt_scan_low(end - from);
+    uint64_t newline = find(text + from, '\n') & valid;
+    uint64_t quote = find(text + from, records->quote) & valid;
+    if (quote | scan->inside)
+        return quoted(records, scan, text + from, newline, quote,
+                      end - from < 64 ? end - from : 64);
+    scan->exact = false;
+    return newline;
+}
+
 uint32_t BELT_HOT(belt_csv_scan)(const struct belt_records *records, struct belt_cut *cut,
                                  const char *text, uint32_t end, struct belt_span *spans,
                                  uint32_t room)
 {
     uint32_t starts[1 + BELT_FRAME + 64], count = 0, from = cut->seen;
+    uint64_t after_cr = 0;
     struct scan scan;
     take_state(&scan, cut->state);
     starts[0] = cut->at;
     for (; from < end && count < room; from += 64) {
-        uint64_t valid = belt_scan_low(end - from);
-        uint64_t newline = find(text + from, '\n') & valid;
-        uint64_t quote = find(text + from, records->quote) & valid;
-        if (quote | scan.inside)
-            newline = quoted(records, &scan, text + from, newline, quote,
-                             end - from < 64 ? end - from : 64);
-        else
-            scan.exact = false;
+        uint64_t newline = ends(records, &scan, text, from, end);
+        if (!newline)
+            continue;
+        after_cr |= newline & find(text + from - 1, '\r');
         count += belt_scan_starts(from, newline, starts + 1 + count);
     }
     if (count < room) {
@@ -146,8 +157,29 @@ uint32_t BELT_HOT(belt_csv_scan)(const struct belt_records *records, struct belt
     }
     cut->at = starts[count];
     belt_scan_spans(starts, spans, count);
-    /* Without a branch; an empty record has its predecessor's newline before it. */
-    for (uint32_t i = 0; i < count; i++)
+    for (uint32_t i = 0; after_cr && i < count; i++)
         spans[i].size -= spans[i].size && text[spans[i].at + spans[i].size - 1] == '\r';
     return count;
+}
+
+bool BELT_HOT(belt_csv_skip)(const struct belt_records *records, struct belt_cut *cut,
+                             const char *text, uint32_t end)
+{
+    uint32_t at = cut->at, longest = 64; /* newlines of one block are no further apart */
+    struct scan scan;
+    take_state(&scan, cut->state);
+    for (uint32_t from = cut->seen; from < end; from += 64) {
+        uint64_t newline = ends(records, &scan, text, from, end);
+        if (!newline)
+            continue;
+        uint32_t size = from + (uint32_t)__builtin_ctzll(newline) - at;
+        longest = size > longest ? size : longest;
+        at = from + 64 - (uint32_t)__builtin_clzll(newline);
+    }
+    if (longest > records->limit)
+        return false;
+    cut->state = state_of(records, &scan, text + end);
+    cut->seen = end;
+    cut->at = at;
+    return true;
 }

@@ -201,6 +201,8 @@ static bool look_ahead(struct source_state *s, struct source_job *job)
 {
     struct belt_span spans[BELT_FRAME];
     uint64_t failed[BELT_WORDS] = { 0 };
+    belt_records_skip(&s->conf->kinds, &job->ahead, source_slab(s, job->slab),
+                      job->have < job->stop ? job->have : job->stop);
     while (job->ahead.at < job->stop) {
         struct belt_records_out out = { .spans = spans, .room = BELT_FRAME, .failed = failed };
         if (cut_some(s, job, &job->ahead, &out)) {
