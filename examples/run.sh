@@ -52,6 +52,14 @@ rc=0
 ((rc == 1)) # two lines of it are bad, and say so
 cat "$out/errors.ndjson"
 
+say "orders of two shops that do not agree on their columns: examples/csv"
+rc=0
+"$beltway" run "$examples/csv/pipeline.yaml" -s "source.file.paths=$examples/csv/orders/*.csv" \
+    -s "batcher.sink.file.path=$out/large.csv" -s "failed.sink.file.path=$out/failed.ndjson" ||
+    rc=$?
+((rc == 1)) # two rows of them are bad, and say so
+cat "$out/large.csv"
+
 file=$data/sensors-$rows.txt
 say "the first job again, on $rows generated rows: $file"
 if [[ ! -s $file ]]; then

@@ -220,4 +220,23 @@ test_headers_are_asked_for_where_they_are_read() {
     [[ $(wc -l <rows.ndjson) == 3 ]] || fail "$(cat rows.ndjson)"
 }
 
+test_the_example_does_what_it_says() {
+    cp -r "$SOURCE_DIR/examples/csv/." .
+    for args in "" "-s source.file.chunk=4KiB --lanes 3 -s source.concurrency=3"; do
+        rm -f large.csv failed.ndjson
+        # shellcheck disable=SC2086
+        run run pipeline.yaml $args
+        expect_code 1
+        expect_err "orders/amsterdam.csv:6: amount: 'abc' is not a decimal"
+        expect_err 'orders/berlin.csv:6: text behind the closing quote of field customer'
+        expect_same large.csv expected/large.csv
+        # Of two files, in whichever order.
+        sort failed.ndjson >failed.sorted
+        sort expected/failed.ndjson >expected.sorted
+        expect_same failed.sorted expected.sorted
+    done
+    bash check.sh orders/*.csv >checked.csv
+    expect_same large.csv checked.csv
+}
+
 run_tests "$@"
