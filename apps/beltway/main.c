@@ -97,6 +97,7 @@ int main(int argc, char **argv)
     argp_err_exit_status = BELT_APP_USAGE;
     /* A reader that went away is told by EPIPE, and ends the run in order. */
     signal(SIGPIPE, SIG_IGN);
+    signal(SIGXFSZ, SIG_IGN); /* a file at its limit (ulimit -f): its batch fails with that */
     allow_many_files();
     int code = dispatch(argc, argv);
     if (argc < 2 && code == BELT_APP_OK)

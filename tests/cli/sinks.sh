@@ -257,6 +257,19 @@ test_what_a_later_run_would_replace_is_not_durable() {
 
 # ---- the disk is full ----------------------------------------------------------
 
+test_a_file_at_its_limit_has_whole_rows() {
+    lines 20000 # 3.5 MB
+    into out.txt
+    (ulimit -f 1024 && run run sink.yaml --report report.json && echo $code >code)
+    [[ $(<code) == 1 ]] || fail "exit code $(<code)"
+    expect_err 'File too large'
+    local rows
+    rows=$(wc -l <out.txt.partial)
+    ((rows > 5000 && rows < 6500)) || fail "$rows rows"
+    expect_same out.txt.partial <(head -c "$(stat -c %s out.txt.partial)" in.txt)
+    expect_err "$(awk -v n=$((20000 - rows)) 'BEGIN { print n }' | sed -E ':a;s/^([0-9]+)([0-9]{3})/\1,\2/;ta') failed"
+}
+
 test_goes_on_when_there_is_room_again() {
     need_root
     mkdir small
