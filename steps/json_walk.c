@@ -71,8 +71,23 @@ static bool is_fraction(const char *at, const char *end)
     return at == end;
 }
 
+/* Nothing but up to 8 digits: no branch for each of them, whose number nobody can foresee. */
+static inline bool is_digits(const char *at, size_t size)
+{
+    uint64_t word;
+    memcpy(&word, at, sizeof word);
+#if __BYTE_ORDER__ == __ORDER_BIG_ENDIAN__
+    word = __builtin_bswap64(word);
+#endif
+    uint64_t other = (word - UINT64_C(0x3030303030303030)) | (word + UINT64_C(0x4646464646464646));
+    return size <= 8 && !((other & UINT64_C(0x8080808080808080)) << (64 - 8 * size));
+}
+
 static inline bool is_number(const char *at, const char *end)
 {
+    size_t size = (size_t)(end - at);
+    if (is_digits(at, size))
+        return size == 1 || *at != '0';
     at += *at == '-';
     const char *digits = at;
     at = past_digits(at, end);

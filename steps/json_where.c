@@ -159,7 +159,7 @@ static bool is_one_of(const struct belt_json_test *test, const struct belt_json_
     const char *text = walk->text + value->at;
     for (uint32_t t = 0; t < test->count; t++) {
         const struct belt_json_text *want = &test->texts[t];
-        if (value->kind == BELT_JSON_STRING
+        if (value->kind == BELT_JSON_STRING && walk->escapes
                 ? belt_json_says(text, value->size, want->bytes, want->size)
                 : value->kind < BELT_JSON_OBJECT && value->size == want->size &&
                       memcmp(text, want->bytes, want->size) == 0)
