@@ -20,17 +20,17 @@ namespace
 
 #define READ "source: { file: { paths: '$IN' } }\n"
 #define SPLIT "split: { delimiter: ';', into: { sensor: text, value: decimal(1) } }"
-#define TOTALS                                                                                     \
+#define TOTALS(emit)                                                                               \
     "group_by: sensor, columns: { min: min(value), mean: mean(value), max: max(value), "           \
-    "count: count() }, emit: at_end, sort_by: sensor"
+    "count: count() }, emit: " emit ", sort_by: sensor"
 #define TOTALS_CSV "sink: { file: { path: '$OUT/totals.csv', format: csv } }"
 #define SENSORS_JOB                                                                                \
     READ "processor: { steps: [ " SPLIT " ] }\n"                                                   \
-         "batcher: { aggregate: { " TOTALS " }, " TOTALS_CSV " }\n"
+         "batcher: { aggregate: { " TOTALS("at_end") " }, " TOTALS_CSV " }\n"
 // What is combined goes to the instance that has its key, on whichever lane that is.
-#define EXCHANGE_JOB                                                                               \
+#define EXCHANGE_JOB(emit)                                                                         \
     "placement: { fuse: source+processor }\n" READ "processor: { steps: [ " SPLIT " ] }\n"         \
-    "batcher: { aggregate: { " TOTALS " }, " TOTALS_CSV " }\n"
+    "batcher: { aggregate: { " TOTALS(emit) " }, " TOTALS_CSV " }\n"
 #define ERRORS_JOB                                                                                 \
     READ "processor: { steps: [ json: { where: { level: error }, into: { ts: text, msg: text } } " \
          "] }\n"                                                                                   \
@@ -110,7 +110,9 @@ std::vector<Row> job_rows()
              "", io, 300, 600),
         ours("G3", "beltway", MROWS, SENSORS, SENSORS_JOB, "totals", io, 200, 325),
         ours("G4", "beltway", MROWS, KEYS, SENSORS_JOB, "totals", io, 120, 177),
-        ours("G5", "beltway", MROWS, SENSORS, EXCHANGE_JOB, "totals", "G3", 0, 0),
+        ours("G5", "beltway", MROWS, SENSORS, EXCHANGE_JOB("at_end"), "totals", "G3", 0, 0),
+        ours("G5", "beltway, every 10 ms", MROWS, SENSORS, EXCHANGE_JOB("{ every: 10ms }"), "",
+             "G3", 0, 0),
         ours("G6", "beltway", GB, LOG, ERRORS_JOB, "errors", io, 2, 3.2),
         ours("G7", "beltway", GB, LOG, PER_KEY_JOB("", ""), "all", "copy file to file", 1, 0),
         ours("G7", "beltway, durable", GB, LOG, DURABLE_JOB, "all",

@@ -226,23 +226,30 @@ static uint64_t find(struct belt_agg *agg, uint64_t unfit)
     return (missed | unfit) & (UINT64_MAX >> (BELT_AGG_BLOCK - block->count));
 }
 
-static inline uint64_t differ32(const char *a, const char *b)
+#ifdef __AVX2__
+static inline bool same64(const char *a, const char *b, size_t first, size_t second)
 {
-    uint64_t x[4], y[4];
-    memcpy(x, a, 32);
-    memcpy(y, b, 32);
-    return (x[0] ^ y[0]) | (x[1] ^ y[1]) | (x[2] ^ y[2]) | (x[3] ^ y[3]);
+    __m256i x = _mm256_xor_si256(_mm256_loadu_si256((const void *)(a + first)),
+                                 _mm256_loadu_si256((const void *)(b + first)));
+    __m256i y = _mm256_xor_si256(_mm256_loadu_si256((const void *)(a + second)),
+                                 _mm256_loadu_si256((const void *)(b + second)));
+    x = _mm256_or_si256(x, y);
+    return _mm256_testz_si256(x, x);
 }
+#else
+static inline bool same64(const char *a, const char *b, size_t first, size_t second)
+{
+    return memcmp(a + first, b + first, 32) == 0 && memcmp(a + second, b + second, 32) == 0;
+}
+#endif
 
 /* Both of 32 bytes at least; later pieces may overlap those before. */
 static inline bool same_long(const char *a, const char *b, uint32_t size)
 {
-    uint64_t differ = 0;
-    for (uint32_t at = 0, last = size - 32; at < size; at += 64) {
-        uint32_t first = at < last ? at : last, second = at + 32 < last ? at + 32 : last;
-        differ |= differ32(a + first, b + first) | differ32(a + second, b + second);
-    }
-    return !differ;
+    bool same = true;
+    for (uint32_t at = 0, last = size - 32; at < size; at += 64)
+        same &= same64(a, b, at < last ? at : last, at + 32 < last ? at + 32 : last);
+    return same;
 }
 
 /* Before find(), so that their slots are fetched meanwhile. */

@@ -4,7 +4,7 @@
  * branch that depends on the data, so rows overlap in the core; what is rare
  * becomes a bit in a mask and is looked at once per 64 messages.
  *
- * Reads up to 32 bytes past a text and 8 before it: BELT_PAD covers both. */
+ * Reads up to 64 bytes past a text and 8 before it: BELT_PAD covers both. */
 #include "steps/split_priv.h"
 
 #include <string.h>
@@ -126,10 +126,11 @@ static void cut_far(const char *base, struct belt_span record, struct belt_span 
 {
     const char *text = base + record.at;
     uint32_t cut = NEAR;
-    for (uint32_t hits = 0; cut < record.size; cut += NEAR) {
-        hits = v_find32(text + cut, delimiter);
+    for (; cut < record.size; cut += 2 * NEAR) { /* few names need a second look */
+        uint64_t hits = v_find32(text + cut, delimiter);
+        hits |= (uint64_t)v_find32(text + cut + NEAR, delimiter) << NEAR;
         if (hits) {
-            cut += (uint32_t)__builtin_ctz(hits);
+            cut += (uint32_t)__builtin_ctzll(hits);
             break;
         }
     }
