@@ -385,4 +385,19 @@ test_documented_steps_are_valid() {
     ((count >= 5)) || fail "only $count samples"
 }
 
+test_example_of_requests() {
+    local example=$SOURCE_DIR/examples/requests
+    cp "$example/access.log" "$example/pipeline.yaml" .
+    bash "$example/check.sh" access.log >want.csv
+    expect_same want.csv "$example/expected.csv"
+    for args in "" "--lanes 1" "-s processor.isolation=process"; do
+        # shellcheck disable=SC2086
+        run run pipeline.yaml $args
+        expect_code 1
+        expect_err 'access.log:201: payload: the pattern at pipeline.yaml:7:18 finds nothing'
+        tail -n +2 requests.csv | LC_ALL=C sort >got.csv
+        expect_same want.csv got.csv
+    done
+}
+
 run_tests "$@"
