@@ -30,8 +30,9 @@ static const struct belt_setting json_settings[] = {
     { "utf8", BELT_SET_CHOICE, offsetof(struct belt_json, utf8), "fail",
       "records that are not UTF-8: keep them, fail the message, or replace what is wrong by U+FFFD",
       "keep|fail|replace", 0, 0 },
-    { "longest", BELT_SET_SIZE, offsetof(struct belt_json, longest), "16MiB",
-      "a longer record fails", NULL, 1024, 1 << 30 },
+    { "longest", BELT_SET_SIZE, offsetof(struct belt_json, longest), "1MiB",
+      "a longer record fails; each instance sets 4 bytes aside for each of these", NULL, 1024,
+      1 << 30 },
     { 0 },
 };
 
@@ -103,7 +104,10 @@ static int json_init(void *state, void *conf, const struct belt_instance *in,
     if (rc == 0 && own->texts && (own->mask || !mask))
         return 0;
     json_fini(own, conf);
-    return belt_error_set(err, -ENOMEM, "%s: json: out of memory", in->stage);
+    return belt_error_set(err, -ENOMEM,
+                          "%s: json: no memory for records of %llu bytes; a smaller "
+                          "longest takes less",
+                          in->stage, (unsigned long long)json->longest);
 }
 
 /* ---- a record -------------------------------------------------------------------- */

@@ -132,13 +132,27 @@ test_a_record_of_16_mib() {
         awk 'BEGIN { for (i = 0; i < 1000000; i++) printf "\"%d\":\"\",", i }'
         printf '"n":0}}\n'
     } >in.ndjson
-    run run job.yaml -s source.file.max_record=16MiB
+    run run job.yaml -s source.file.max_record=16MiB -s processor.steps.0.json.longest=16MiB
     expect_code 0
     expect_same <(printf '%s\n' '{"n":1,"big":"none"}' '{"n":2,"big":"none"}' \
         '{"n":3,"big":"none"}' '{"n":4,"big":""}') out.ndjson
-    run run job.yaml -s source.file.max_record=16MiB -s processor.steps.0.json.longest=1MiB
+    run run job.yaml -s source.file.max_record=16MiB
     expect_code 1
     expect_err 'in\.ndjson:2: json: 16777116 bytes, longest is 1048576'
+}
+
+test_in_workers_within_a_memory_limit() {
+    log 20k
+    job 'where: { level: error }, into: { ts: text, msg: text }'
+    jq -c 'select(.level == "error") | { ts, msg }' in.ndjson >by_jq.ndjson
+    run run job.yaml -s processor.isolation=process -s processor.sandbox=strict \
+        -s processor.memory=32MiB
+    expect_code 0
+    expect_same by_jq.ndjson out.ndjson
+    run run job.yaml -s processor.isolation=process -s processor.memory=32MiB \
+        -s processor.steps.0.json.longest=64MiB
+    expect_code 3
+    expect_err 'json: no memory for records of 67108864 bytes; a smaller longest takes less'
 }
 
 test_bytes_that_are_not_utf8() {

@@ -380,7 +380,7 @@ Test(json, reads_a_million_members)
 {
     size_t room = 16 << 20, size = 1;
     char *line = malloc(room);
-    struct chain *c = chain_new(N);
+    struct chain *c = chain_new("- json: { longest: 16MiB, into: { n: int } }");
     line[0] = '{';
     for (int i = 0; i < 1000000; i++)
         size += (size_t)sprintf(line + size, "\"k%d\":%d,", i, i % 10);
