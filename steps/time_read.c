@@ -174,31 +174,31 @@ static bool read_pieces(const struct belt_time_format *format, struct cursor *c,
     return c->at == c->end;
 }
 
-/* "2026-01-31T12:00:00", what is the same in all of RFC 3339; 19 bytes. */
+/* "2026-01-31T12:00:00", what is the same in all of RFC 3339; 19 bytes. Without a branch
+ * for each: texts of logs are times nearly always. */
 static bool read_fixed(struct cursor *c, struct belt_moment *moment)
 {
-    static const char shape[] = "dddd-dd-ddTdd:dd:dd";
+    static const uint8_t places[14] = { 0, 1, 2, 3, 5, 6, 8, 9, 11, 12, 14, 15, 17, 18 };
     const char *at = c->at;
-    int digit[19];
+    unsigned d[14], bad = 0;
     if (c->end - at < 19)
         return false;
-    for (int i = 0; i < 19; i++) {
-        digit[i] = at[i] - '0';
-        bool fits = shape[i] == 'd'   ? (unsigned)digit[i] < 10
-                    : shape[i] == 'T' ? at[i] == 'T' || at[i] == 't' || at[i] == ' '
-                                      : at[i] == shape[i];
-        if (!fits)
-            return false;
+    for (int i = 0; i < 14; i++) {
+        d[i] = (unsigned)at[places[i]] - '0';
+        bad |= d[i] > 9;
     }
-    moment->year = digit[0] * 1000 + digit[1] * 100 + digit[2] * 10 + digit[3];
-    moment->month = digit[5] * 10 + digit[6];
-    moment->day = digit[8] * 10 + digit[9];
-    moment->hour = digit[11] * 10 + digit[12];
-    moment->minute = digit[14] * 10 + digit[15];
-    moment->second = digit[17] * 10 + digit[18];
+    bad |= (at[4] != '-') | (at[7] != '-') | (at[13] != ':') | (at[16] != ':');
+    bad |= (at[10] != 'T') & (at[10] != 't') & (at[10] != ' ');
+    moment->year = d[0] * 1000 + d[1] * 100 + d[2] * 10 + d[3];
+    moment->month = (int)(d[4] * 10 + d[5]);
+    moment->day = (int)(d[6] * 10 + d[7]);
+    moment->hour = (int)(d[8] * 10 + d[9]);
+    moment->minute = (int)(d[10] * 10 + d[11]);
+    moment->second = (int)(d[12] * 10 + d[13]);
     c->at += 19;
-    return moment->month >= 1 && moment->month <= 12 && moment->day >= 1 && moment->hour < 24 &&
-           moment->minute < 60 && moment->second <= 60;
+    bad |= (moment->month < 1) | (moment->month > 12) | (moment->day < 1) | (moment->hour > 23) |
+           (moment->minute > 59) | (moment->second > 60);
+    return !bad;
 }
 
 static bool read_rfc3339(struct cursor *c, struct belt_moment *moment)
