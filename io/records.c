@@ -44,7 +44,7 @@ static int read_csv(struct belt_records *records, const struct belt_node *node,
 {
     static const char *const known[] = { "delimiter", "quote", "header", NULL };
     int rc = node ? belt_keys_check(node, "records csv", known, false, err) : 0;
-    records->kind = BELT_CSV;
+    records->kind = BELT_RECORDS_CSV;
     if (rc == 0 && node)
         rc = one_byte(node, "delimiter", &records->delimiter, err);
     if (rc == 0 && node)
@@ -62,7 +62,7 @@ static int read_fixed(struct belt_records *records, const struct belt_node *node
     struct belt_error inner;
     uint64_t size;
     const char *text = belt_node_text(node);
-    records->kind = BELT_FIXED;
+    records->kind = BELT_RECORDS_FIXED;
     if (!text)
         return belt_node_error(err, node, "fixed needs a size like 128B");
     if (belt_parse_size(text, &size, &inner) < 0)
@@ -108,7 +108,7 @@ static int read_length(struct belt_records *records, const struct belt_node *nod
                        struct belt_error *err)
 {
     static const char *const known[] = { "prefix", "counts_itself", NULL };
-    records->kind = BELT_LENGTH;
+    records->kind = BELT_RECORDS_LENGTH;
     if (belt_node_kind(node) != BELT_NODE_MAP)
         return read_prefix(records, node, err);
     int rc = belt_keys_check(node, "records length", known, false, err);
@@ -402,9 +402,9 @@ bool belt_records_cut(const struct belt_records *records, struct belt_cut *cut, 
                       uint32_t have, uint32_t stop, bool ended, const char *torn,
                       struct belt_records_out *out)
 {
-    if (records->kind == BELT_CSV)
+    if (records->kind == BELT_RECORDS_CSV)
         return cut_csv(records, cut, text, have, stop, ended, torn, out);
-    if (records->kind == BELT_FIXED)
+    if (records->kind == BELT_RECORDS_FIXED)
         return cut_fixed(records, cut, have, stop, ended, torn, out);
     return cut_lengths(records, cut, text, have, stop, ended, torn, out);
 }
@@ -413,6 +413,7 @@ void belt_records_skip(const struct belt_records *records, struct belt_cut *cut,
                        uint32_t end)
 {
     static belt_csv_skip_fn *const skips[] = { belt_csv_skip_v2, belt_csv_skip_v3 };
-    if (records->kind == BELT_CSV && !cut->seeks && cut->careful <= cut->at && cut->seen < end)
+    if (records->kind == BELT_RECORDS_CSV && !cut->seeks && cut->careful <= cut->at &&
+        cut->seen < end)
         skips[records->vectors](records, cut, text, end);
 }

@@ -13,7 +13,12 @@ enum {
     BELT_RECORD_EDGE = 16       /* bytes around a record that must be seen: prefix, line's end */
 };
 
-enum belt_records_kind { BELT_LINES, BELT_CSV, BELT_FIXED, BELT_LENGTH };
+enum belt_records_kind {
+    BELT_RECORDS_LINES,
+    BELT_RECORDS_CSV,
+    BELT_RECORDS_FIXED,
+    BELT_RECORDS_LENGTH
+};
 
 struct belt_records {
     enum belt_records_kind kind;

@@ -203,7 +203,7 @@ static int init(void *state, void *conf, const struct belt_instance *in, struct 
         s->free[s->free_used] = in->slabs - 1 - s->free_used;
         s->free_used++;
     }
-    int rc = s->conf->kinds.kind == BELT_LINES ? 0 : source_wait_open(s, err);
+    int rc = s->conf->kinds.kind == BELT_RECORDS_LINES ? 0 : source_wait_open(s, err);
     if (rc == 0)
         rc = belt_backend_open(&s->backend, in->backend, SOURCE_DEPTH, err);
     if (rc < 0) {
@@ -301,13 +301,13 @@ static int where(void *part_conf, uint32_t file, uint64_t place, char *out, size
     enum belt_records_kind kind = conf->kinds.kind;
     const char *unit = "";
     if (file & SOURCE_STREAM)
-        unit = kind == BELT_LINES ? "" : "record ";
-    else if (kind == BELT_FIXED || kind == BELT_LENGTH)
-        unit = kind == BELT_FIXED ? "record " : "byte ";
+        unit = kind == BELT_RECORDS_LINES ? "" : "record ";
+    else if (kind == BELT_RECORDS_FIXED || kind == BELT_RECORDS_LENGTH)
+        unit = kind == BELT_RECORDS_FIXED ? "record " : "byte ";
     if (!(file & SOURCE_STREAM))
-        place = kind == BELT_FIXED    ? place / conf->kinds.size + 1
-                : kind == BELT_LENGTH ? place
-                                      : line_of(conf, input, place);
+        place = kind == BELT_RECORDS_FIXED    ? place / conf->kinds.size + 1
+                : kind == BELT_RECORDS_LENGTH ? place
+                                              : line_of(conf, input, place);
     return snprintf(out, room, "%s:%s%llu", conf->inputs[input].path, unit,
                     (unsigned long long)place);
 }

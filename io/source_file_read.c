@@ -254,8 +254,8 @@ static int fill_from(struct source_state *s, struct source_job *job, struct belt
     out->chunk = job->number;
     out->file = job->input;
     out->place = job->offset - job->text; /* may wrap: a span's `at` brings it back */
-    uint32_t count =
-        s->conf->kinds.kind == BELT_LINES ? take(s, job, out) : source_cut_chunk(s, job, out);
+    uint32_t count = s->conf->kinds.kind == BELT_RECORDS_LINES ? take(s, job, out)
+                                                               : source_cut_chunk(s, job, out);
     if (job->at >= job->stop) {
         /* Relaxed: a figure for the progress line; only this thread writes it. */
         belt_store_relaxed(&s->consumed, s->consumed + job->stop - job->text);
@@ -299,7 +299,7 @@ int source_fill(void *state, struct belt_fill *out, struct belt_error *err)
         start_jobs(s);
         if (!s->jobs_used)
             return nothing_left(s, err);
-        if (s->conf->kinds.kind != BELT_LINES)
+        if (s->conf->kinds.kind != BELT_RECORDS_LINES)
             source_hand_over(s);
         struct source_job *job = source_job_at(s, 0);
         if (job->state == JOB_STREAM)

@@ -117,7 +117,7 @@ static bool begin(struct source_state *s, struct source_job *job)
 {
     const struct source_input *input = &s->conf->inputs[job->input];
     uint64_t index = index_of(s, job), begins = 0, size = s->conf->kinds.size;
-    if (s->conf->kinds.kind == BELT_FIXED) {
+    if (s->conf->kinds.kind == BELT_RECORDS_FIXED) {
         begins = (job->offset + size - 1) / size * size;
         job->handed = true;
     } else if (index) {

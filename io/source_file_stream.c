@@ -61,7 +61,7 @@ static uint32_t records(struct source_state *s, struct source_job *job, struct b
 {
     const char *slab = source_slab(s, job->slab);
     uint32_t count = 0;
-    if (s->conf->kinds.kind != BELT_LINES)
+    if (s->conf->kinds.kind != BELT_RECORDS_LINES)
         return source_cut_stream(s, job, out);
     if (s->skipping)
         skip(s, job);

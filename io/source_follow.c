@@ -38,7 +38,7 @@ int follow_prepare(struct source_conf *conf, struct belt_setup *setup, struct be
                                "compression: packed files cannot be followed");
     if (conf->single)
         return belt_node_error(err, node, "follow: only files can be followed, no stream");
-    if (conf->kinds.kind != BELT_LINES)
+    if (conf->kinds.kind != BELT_RECORDS_LINES)
         return belt_node_error(err, belt_node_get(node, "records"),
                                "records: only lines can be followed");
     conf->single = true;
