@@ -19,6 +19,11 @@ static int read_kind(struct belt_json_field *field, const struct belt_node *node
         field->type = field->raw ? BELT_TEXT : BELT_INT;
         return 0;
     }
+    static const char *const more[] = { "bool", "raw" };
+    const char *near = text ? belt_nearest(text, more, 2) : NULL;
+    if (near)
+        return belt_node_error(err, node, "field %s: no type '%s'; did you mean '%s'?", field->name,
+                               text, near);
     return belt_type_read(node, field->name, false, &field->type, &field->digits, err);
 }
 

@@ -196,6 +196,8 @@ Test(json, refuses_bad_settings_with_their_place)
     refused("- json: { into: [a] }", "p.yaml:2:17: into names the fields: { name: type, ... }");
     refused("- json: { into: { a: txt } }", "p.yaml:2:22: field a: no type 'txt'; did you mean "
                                             "'text'?");
+    refused("- json: { into: { a: bol } }", "p.yaml:2:22: field a: no type 'bol'; did you mean "
+                                            "'bool'?");
     refused("- json: { into: { a: { path: b } } }",
             "p.yaml:2:22: field a: its type is missing: { path: a.b, type: int }");
     refused("- json: { into: { a: { type: int, defalt: 1 } } }",
