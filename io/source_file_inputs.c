@@ -202,10 +202,13 @@ void source_close(void *part_conf)
     for (uint32_t i = 0; i < conf->count; i++) {
         if (conf->inputs[i].fd >= 0 && !conf->inputs[i].is_stdin)
             close(conf->inputs[i].fd);
-        free(conf->inputs[i].path);
+        if (!conf->follow)
+            free(conf->inputs[i].path);
     }
     source_waits_close(conf);
     follow_forget(conf);
+    for (struct follow_name *name; (name = conf->names); free(name))
+        conf->names = name->next;
     free(conf->inputs);
     conf->inputs = NULL;
     conf->count = 0;

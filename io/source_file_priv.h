@@ -58,6 +58,7 @@ struct source_conf {
     bool resumes; /* positions of an earlier run were read: */
     struct follow_saved *saved;
     size_t saved_used;
+    struct follow_name *names;
     struct follow *followed; /* its instance's; NULL: it does not run */
     char means[128];
     bool lone;   /* the first path is a packed file */

@@ -43,6 +43,8 @@ int follow_prepare(struct source_conf *conf, struct belt_setup *setup, struct be
                                "records: only lines can be followed");
     conf->single = true;
     belt_setup_endless(setup);
+    if (!conf->state)
+        belt_setup_unacked(setup);
     return 0;
 }
 
@@ -113,6 +115,8 @@ static void mark(struct follow *w, const struct belt_fill *out, uint32_t count)
 {
     const struct follow_job *job = &w->job;
     struct follow_file *file = &w->files[job->file];
+    if (!w->conf->state)
+        return; /* nobody tells what is settled, nobody asks */
     uint64_t word = (out->ticket + count - 1) / 64;
     w->marks[word & w->mask] = (struct follow_mark){ job->file + 1, file->round, file->next };
     file->unsettled++;

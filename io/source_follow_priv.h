@@ -16,7 +16,7 @@ enum follow_is {
     FOLLOW_FREE, /* the slot may be used again */
     FOLLOW_LIVE, /* under a path that is followed */
     FOLLOW_LEFT, /* not any more: renamed, replaced or deleted; its rest is read */
-    FOLLOW_DONE  /* closed; messages of it are unsettled */
+    FOLLOW_DONE  /* closed; messages of it are unsettled, with a state to be kept */
 };
 
 /* A hash of the first `size` bytes. */
@@ -51,6 +51,11 @@ struct follow_mark {
     uint32_t file; /* slot + 1; 0: none */
     uint32_t round;
     struct follow_spot next;
+};
+
+struct follow_name {
+    struct follow_name *next;
+    char path[];
 };
 
 /* A line of the state file. */

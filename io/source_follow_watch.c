@@ -114,8 +114,8 @@ void follow_close_file(struct follow *w, uint32_t slot)
             w->files[i].after = FOLLOW_NONE;
 }
 
-/* A slot whose messages are settled; of the same path, if there is one: places of failed
- * messages are told by it at the end. */
+/* One that is free; of the same path, if there is one: places of failed messages are told
+ * by it at the end. */
 static uint32_t slot_for(struct follow *w, const char *path)
 {
     uint32_t any = FOLLOW_NONE;
@@ -169,15 +169,29 @@ static struct follow_spot spot_of(struct follow *w, const char *path, int fd, co
     return (struct follow_spot){ 0, 1 };
 }
 
+/* Messages are told by it, in any lane, maybe after its file is closed: kept until the end.
+ * A path that comes again costs nothing. */
+static bool set_name(struct source_conf *conf, uint32_t slot, const char *path)
+{
+    struct source_input *input = &conf->inputs[slot];
+    if (input->path && strcmp(input->path, path) == 0)
+        return true;
+    struct follow_name *name = malloc(sizeof *name + strlen(path) + 1);
+    if (!name)
+        return false;
+    strcpy(name->path, path);
+    name->next = conf->names;
+    conf->names = name;
+    input->path = name->path;
+    return true;
+}
+
 static bool add_file(struct follow *w, const char *path, int fd, const struct stat *st,
                      enum follow_is is, uint64_t now)
 {
     uint32_t slot = slot_for(w, path), after = before(w, path);
-    char *name = slot == FOLLOW_NONE ? NULL : strdup(path);
-    if (!name)
+    if (slot == FOLLOW_NONE || !set_name(w->conf, slot, path))
         return false;
-    free(w->conf->inputs[slot].path);
-    w->conf->inputs[slot].path = name;
     w->files[slot] = (struct follow_file){ .is = is,
                                            .fd = fd,
                                            .dev = st->st_dev,

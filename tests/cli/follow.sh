@@ -76,6 +76,29 @@ test_rotation_and_truncation() {
     expect_err 'files left 1, truncated 1'
 }
 
+has_open() {
+    readlink "/proc/$pid"/fd/* | grep -qxF "$1"
+}
+
+test_totals_are_written_when_it_is_stopped() {
+    mkdir logs
+    seq 10 >logs/a.log
+    copies 'logs/*.log'
+    timeout -k 5 100 "$BELTWAY" run copy.yaml -s source.file.follow=true --report report.json \
+        -s 'processor.steps=[{ split: { delimiter: ";", into: { n: int } } }]' \
+        -s 'batcher={ aggregate: { columns: { rows: count(), sum: sum(n) } },
+                      sink: { file: { path: totals.csv, format: csv } } }' \
+        >"$work/out" 2>"$work/err" &
+    waited=$!
+    until_ pgrep -P "$waited" >pid.txt
+    pid=$(pgrep -P "$waited")
+    until_ has_open "$PWD/logs/a.log"
+    sleep 0.5 # what is open is read next
+    stops
+    expect_code 0
+    tail -1 totals.csv | grep -qx '10,55' || fail "$(cat totals.csv)"
+}
+
 test_failed_rows_name_file_and_line() {
     mkdir logs
     printf 'a;1\nbad\n' >logs/a.log

@@ -104,6 +104,61 @@ Test(restart, fails_the_run_beyond_its_budget, .timeout = 10)
     belt_pipeline_free(p);
 }
 
+Test(restart, what_a_source_gave_before_it_failed_is_worked_off, .timeout = 10)
+{
+    struct belt_error err = { 0 };
+    struct belt_pipeline *p = frail_of(10, "source: frail\nbatcher: { sink: keep_all }\n");
+    cr_assert_eq(turn_to_end(p, &err), -EIO);
+    cr_assert_str_eq(err.text, "the line went down");
+    cr_assert_eq(kept.rows, 1);
+    cr_assert_eq(totals_of(p).unsettled, 0);
+    cr_assert_not(totals_of(p).complete);
+    belt_pipeline_free(p);
+}
+
+static int endless_prepare(void *conf, struct belt_setup *setup, struct belt_error *err)
+{
+    belt_setup_endless(setup);
+    return frail_prepare(conf, setup, err);
+}
+
+static int patient_fill(void *state, struct belt_fill *out, struct belt_error *err)
+{
+    return ((struct frail_state *)state)->given ? BELT_FILL_IDLE : frail_fill(state, out, err);
+}
+
+static void end_soon(void *state)
+{
+    (void)state;
+    frail.ends_after = frail.given;
+}
+
+static int until_stopped_fill(void *state, struct belt_fill *out, struct belt_error *err)
+{
+    return frail.ends_after == frail.given ? BELT_FILL_END : patient_fill(state, out, err);
+}
+
+Test(restart, a_stop_is_the_end_of_an_endless_source, .timeout = 10)
+{
+    struct belt_error err = { 0 };
+    struct belt_source endless = frail_source;
+    endless.part.name = "endless";
+    endless.part.prepare = endless_prepare;
+    endless.fill = until_stopped_fill;
+    endless.stop = end_soon;
+    memset(&frail, 0, sizeof frail);
+    frail.ends_after = 10;
+    struct belt_pipeline *p =
+        pipeline_with(&endless.part, "source: endless\nbatcher: { sink: keep_all }\n");
+    for (uint64_t now = 1; now < 20; now++)
+        cr_assert_geq(belt_pipeline_turn(p, now * 1000000, &err), 0, "%s", err.text);
+    belt_pipeline_stop(p, BELT_FOREVER);
+    cr_assert_eq(turn_to_end(p, &err), -EPIPE, "%s", err.text);
+    cr_assert_eq(kept.rows, 1);
+    cr_assert(totals_of(p).complete);
+    belt_pipeline_free(p);
+}
+
 Test(restart, an_init_that_fails_takes_from_the_budget_too, .timeout = 10)
 {
     struct belt_error err = { 0 };
