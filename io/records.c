@@ -253,6 +253,23 @@ static bool seek_newline(struct belt_cut *cut, const char *text, uint32_t have)
     return newline;
 }
 
+/* A record that is within quotes at its first newline is where the one was that began before
+ * it and had no end: neither has this one, as far as was looked. Without this, each line of
+ * a text without an end would be looked through as far as a record may be long. */
+static void leap(const struct belt_records *records, struct belt_cut *cut, const char *text)
+{
+    enum belt_csv_state state = BELT_CSV_OPEN;
+    uint32_t at = cut->at;
+    if (cut->seen != at)
+        return;
+    for (; at < cut->known && text[at] != '\n'; at++)
+        state = belt_csv_next(records, state, text[at]);
+    if (at < cut->known && state == BELT_CSV_QUOTED) {
+        cut->seen = cut->known;
+        cut->state = cut->known_state;
+    }
+}
+
 /* One round: false when it brought nothing, and more is needed. */
 static bool csv_round(const struct belt_records *records, struct belt_cut *cut, const char *text,
                       uint32_t have, uint32_t stop, struct belt_records_out *out)
@@ -263,6 +280,8 @@ static bool csv_round(const struct belt_records *records, struct belt_cut *cut, 
      * as the text goes. */
     uint64_t far = (uint64_t)cut->at + records->limit + BELT_RECORD_EDGE;
     bool careful = cut->at < cut->careful;
+    if (cut->at < cut->known)
+        leap(records, cut, text);
     uint32_t end = careful && far < have ? (uint32_t)far : have;
     belt_csv_scan_fn *scan = scans[records->vectors];
     if (!careful && cut->seen < whole)
@@ -273,7 +292,10 @@ static bool csv_round(const struct belt_records *records, struct belt_cut *cut, 
         return true;
     if (have - cut->at < records->limit + 2)
         return false;
+    uint32_t known = cut->seen, state = cut->state;
     fail_line(records, cut, text, have, NULL, out);
+    cut->known = known;
+    cut->known_state = state;
     return true;
 }
 

@@ -42,10 +42,12 @@ enum belt_csv_state {
 
 /* How far a text has been cut. Positions are bytes from its start. */
 struct belt_cut {
-    uint32_t at;      /* the next record begins here */
-    uint32_t seen;    /* CSV: looked through as far as here, `at` or later, */
-    uint32_t state;   /* ... where the state is this */
-    uint32_t careful; /* CSV: before here, no look goes further than a record may be long */
+    uint32_t at;          /* the next record begins here */
+    uint32_t seen;        /* CSV: looked through as far as here, `at` or later, */
+    uint32_t state;       /* ... where the state is this */
+    uint32_t careful;     /* CSV: before here, no look goes further than a record may be long */
+    uint32_t known;       /* CSV: a record that failed had no end before here, */
+    uint32_t known_state; /* ... where the state was this */
     bool seeks; /* in bytes that belong to a record which has failed: up to a newline, or all */
 };
 

@@ -254,6 +254,7 @@ uint32_t source_cut_stream(struct source_state *s, struct source_job *job, struc
     if (job->at != s->cut.at) { /* a new slab: what was carried lies at its start */
         s->cut.seen -= s->cut.at;
         s->cut.careful = s->cut.careful > s->cut.at ? s->cut.careful - s->cut.at : 0;
+        s->cut.known = s->cut.known > s->cut.at ? s->cut.known - s->cut.at : 0;
         s->cut.at = 0;
     }
     if (s->heads) {

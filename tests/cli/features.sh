@@ -411,6 +411,26 @@ test_a_run_that_fails_too_often_stops() {
     both 3 nothing fail_limit=5
 }
 
+# ---- records and csv ---------------------------------------------------------------------
+
+test_records_of_files() {
+    rows 100
+    plain
+    both 0 all_in_order source.file.records=csv
+    both 0 all_in_order 'source.file.records={ csv: { delimiter: ";", quote: "|" } }'
+    both 0 all_in_order 'processor.steps=[ csv: { delimiter: ";", quote: "", quotes: lenient,
+        extra: ignore, missing: empty, utf8: replace, into: { key: text, n: int } } ]'
+    fewer() { [[ $(wc -l <out.txt) == 99 ]] || fail "$(head -3 out.txt)"; }
+    both 0 fewer 'source.file.records={ csv: { delimiter: ";", header: true } }'
+    awk '{ printf "%-9s\n", $0 }' in.txt >fixed.txt && mv fixed.txt in.txt
+    tens() { [[ $(grep -c '^k[0-6];[0-9]* *$' out.txt) == 100 ]] || fail "$(head -3 out.txt)"; }
+    both 0 tens 'source.file.records={ fixed: 10B }' 'processor.steps=[]' \
+        'batcher.sink.file.format=raw'
+    awk '{ printf "%c%s", length + 1, $0 }' in.txt >lengths && mv lengths in.txt
+    both 0 tens 'source.file.records={ length: { prefix: u8, counts_itself: true } }' \
+        'processor.steps=[]'
+}
+
 # ---- the rest ----------------------------------------------------------------------------
 
 test_names_and_placement() {

@@ -201,6 +201,28 @@ Test(records, of_any_bytes_are_the_same_however_they_are_read)
     }
 }
 
+/* Lines that leave open what was open, and open what was not. */
+static void make_open(uint64_t *seed)
+{
+    static const char *const lines[] = { "a\"b,\"c\n", "a\"b,\"cd\n", "x\n", "z\",w\n", "\"y\n" };
+    uint32_t size = io_random(seed, 60000), others = io_random(seed, 400);
+    for (text_size = 0; text_size < size;) {
+        const char *line = lines[io_random(seed, 400) < others ? io_random(seed, 5) : 0];
+        put(line, strlen(line));
+    }
+}
+
+Test(records, without_an_end_are_looked_for_no_longer_than_once)
+{
+    uint64_t seed = 2026;
+    for (int round = 0; round < 60; round++) {
+        uint32_t limit = any_limit(&seed);
+        make_open(&seed);
+        want_csv(limit);
+        read_file(&seed, "csv", limit);
+    }
+}
+
 /* ---- pipes ---------------------------------------------------------------------- */
 
 /* What is written comes in pieces of any size, and is read in between. */
@@ -232,10 +254,12 @@ Test(records, of_csv_come_out_of_a_pipe_as_out_of_a_file)
     uint64_t seed = 31;
     for (int round = 0; round < 30; round++) {
         uint32_t limit = any_limit(&seed);
-        if (round % 2)
+        if (round % 3 == 0)
             make_csv(&seed);
-        else
+        else if (round % 3 == 1)
             make_noise(&seed);
+        else
+            make_open(&seed);
         want_csv(limit);
         read_pipe(&seed, "csv", limit);
     }
