@@ -6,12 +6,15 @@
 //   latency/<pipeline>/<percent of the top rate>
 //     fused    source and callback on one lane, no batcher
 //     batched  a batcher of 100 on a second lane; a batch leaves after 5 us at the latest
+//     unpinned the same, but the kernel may move the lanes
 //
 // bare_*: the same for messages of one a microsecond that a loop answers which does nothing
 // but read the clock, right before each sample: what the machine takes from anybody. All
 // memory is there before the start (placement.touch).
 
+#include <sched.h>
 #include <time.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <atomic>
@@ -44,6 +47,7 @@ struct Load {
     uint64_t count = 0;
     double pace_ns = 0;                 // between two messages; 0: as fast as they are taken
     uint64_t acked = 0, warm = 0;       // warm: so many are not counted
+    bool unpinned = false;              // lanes may run on every CPU
     std::atomic<uint64_t> delayed{ 0 }; // ns, of all lanes
     belt_hist latency, bare;
 };
@@ -67,6 +71,9 @@ uint64_t delayed_ns()
 // In init and fini of a part on each lane.
 void lane_begins()
 {
+    cpu_set_t all;
+    if (load.unpinned && sched_getaffinity(getpid(), sizeof all, &all) == 0)
+        sched_setaffinity(0, sizeof all, &all);
     load.delayed -= delayed_ns();
 }
 
@@ -288,7 +295,8 @@ double top_rate(const std::string &yaml)
     return top;
 }
 
-void register_latency(const std::string &name, const std::string &yaml, int percent)
+void register_latency(const std::string &name, const std::string &yaml, int percent,
+                      bool unpinned = false)
 {
     BenchJob job = job_of(yaml);
     job.input = [yaml, percent] {
@@ -296,7 +304,8 @@ void register_latency(const std::string &name, const std::string &yaml, int perc
         begin(static_cast<uint64_t>(rate * SECONDS), 1e9 / rate);
         return BenchInput{ load.count, 0 };
     };
-    job.before = [] {
+    job.before = [unpinned] {
+        load.unpinned = unpinned;
         begin(load.count, load.pace_ns);
         spin_bare();
     };
@@ -330,6 +339,7 @@ const bool registered = [] {
     for (int percent : { 10, 80 }) {
         register_latency("fused", source, percent);
         register_latency("batched", batched, percent);
+        register_latency("unpinned", batched, percent, true);
     }
     return true;
 }();
