@@ -4,9 +4,10 @@ source "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 
 # Whoever has no rights may not see the tree: a copy lies where all can.
 copy_tree() {
-    mkdir -p tree/tests build/examples
+    mkdir -p tree/{tests,docs} build/examples
     cp -r "$SOURCE_DIR/tests/"{cli,topologies} tree/tests/
     cp -r "$SOURCE_DIR/examples" tree/
+    cp "$SOURCE_DIR"/docs/*.md tree/docs/
     cp "$BELTWAY" build/beltway
     cp "$BUILD_DIR"/libbeltway.so.* build/
     cp -r "$BUILD_DIR/examples/"{c,rings} build/examples/
