@@ -25,7 +25,6 @@ bool belt_barrier_quiet(const struct belt_lane *lane)
 
 void belt_barrier_report(struct belt_lane *lane, uint32_t epoch, enum belt_turn outcome)
 {
-    lane->worked |= outcome == BELT_TURN_BUSY;
     if (lane->reported >> 1 == epoch || outcome == BELT_TURN_BUSY || !belt_barrier_quiet(lane))
         return;
     /* R1, pairs with A1 in all_reported(): what the lane did is done. */

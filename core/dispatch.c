@@ -433,7 +433,7 @@ void belt_dispatch_flush(struct belt_chain_stage *chain)
         for (uint32_t i = 0; i < chain->outlets[o].batcher->instances; i++) {
             struct belt_row_out *out = &chain->outlets[o].outs[i];
             if (out->open && !belt_row_out_held(out))
-                belt_row_out_flush(out, 0, out->open->chunk, 0);
+                chain->stage.lane->worked |= belt_row_out_flush(out, 0, out->open->chunk, 0);
         }
 }
 

@@ -134,6 +134,9 @@ static enum belt_turn round_of(struct belt_lane *lane, uint64_t now, struct belt
         epoch = 0;
     }
     enum belt_turn outcome = belt_lane_turn(lane, now, err);
+    /* Also before anybody asks: what a turn sent that began too early to be asked may come
+     * after the reader's report. */
+    lane->worked |= outcome == BELT_TURN_BUSY;
     if (epoch)
         belt_barrier_report(lane, epoch, outcome);
     return outcome;

@@ -77,7 +77,7 @@ struct belt_lane {
     struct belt_events *events;     /* while something is wanted */
     uint64_t sample_due;            /* when turns are timed next */
     uint32_t reported;              /* atomic: epoch of the barrier << 1 | worked since */
-    bool worked;
+    bool worked; /* also by sending what was half full, in a turn that found no input */
     /* What it is to do while it stands (barrier.c); under the run's lock. */
     struct belt_stage *called;
     int (*call)(struct belt_stage *stage, struct belt_error *err);

@@ -322,6 +322,7 @@ void belt_links_flush(struct belt_chain_stage *chain)
             if (chain->fanouts[f].outs[o].open) {
                 publish(&chain->fanouts[f].outs[o], 0);
                 chain->fanouts[f].turn++;
+                chain->stage.lane->worked = true;
             }
 }
 
