@@ -9,6 +9,7 @@
 #include <cstring>
 #include <fstream>
 
+#include "bench/pss.h"
 #include "bench/files.h"
 #include "core/pipeline.h"
 
@@ -192,16 +193,6 @@ int make_pipeline(belt_pipeline **out, const Bench &bench, const Row &row, belt_
     return rc;
 }
 
-double pss_mib()
-{
-    std::ifstream in("/proc/self/smaps_rollup");
-    double kib = 0;
-    for (std::string key, rest; in >> key; std::getline(in, rest))
-        if (key == "Pss:" || key == "Shared_Hugetlb:" || key == "Private_Hugetlb:")
-            kib += strtod(rest.c_str(), nullptr);
-    return kib / 1024;
-}
-
 std::string wrong_totals(const belt_totals &t, const File &in)
 {
     if (!t.complete)
@@ -245,7 +236,7 @@ Sample run_pipeline(const Bench &bench, const Row &row)
     sample.cpu = cpu_used() - cpu;
     sample.wall = static_cast<double>(totals.elapsed_ns) / 1e9;
     sample.start = all - sample.wall;
-    sample.pss_mib = pss_mib();
+    sample.pss_mib = bench_pss_mib();
     sample.bytes = in.bytes;
     sample.rows = in.rows;
     sample.error = rc < 0 ? err.text : wrong_totals(totals, in);

@@ -1,3 +1,4 @@
+#include "bench/pss.h"
 #include "bench/job.h"
 
 #include <benchmark/benchmark.h>
@@ -38,17 +39,6 @@ BenchInput read_back(const std::string &path)
     return input;
 }
 
-// PSS of this process in MiB, pages of hugetlbfs added; 0: not to be had.
-double pss_mib()
-{
-    std::ifstream in("/proc/self/smaps_rollup");
-    double kib = 0;
-    for (std::string key, rest; in >> key; std::getline(in, rest))
-        if (key == "Pss:" || key == "Shared_Hugetlb:" || key == "Private_Hugetlb:")
-            kib += strtod(rest.c_str(), nullptr);
-    return kib / 1024;
-}
-
 struct Outcome {
     belt_totals totals;
     std::string error;
@@ -77,7 +67,7 @@ Outcome run_once(const BenchJob &job)
     out.totals.size = sizeof out.totals;
     if (p)
         belt_pipeline_totals(p, &out.totals);
-    out.pss_mib = pss_mib();
+    out.pss_mib = bench_pss_mib();
     belt_pipeline_free(p);
     return out;
 }

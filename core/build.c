@@ -171,7 +171,7 @@ static void carve_overflow(struct belt_engine_run *run, struct belt_chain_stage 
         over->blocks[b].bytes = bytes + b * BELT_SPILL_BLOCK;
     over->staging = staging;
     over->capacity = out->capacity;
-    over->keyed = batcher->key >= 0;
+    over->keyed = out->keyed;
     over->sizes = sizes;
     over->memory = memory;
     over->held.size = hold;

@@ -121,11 +121,7 @@ uint64_t BELT_HOT(belt_csv_cut)(const struct belt_split *split, struct belt_spli
         if (cut > 0 || (cut < 0 && belt_csv_cut_row(own, base, k, w)))
             continue;
         failed |= UINT64_C(1) << k;
-        /* The stages to come read it all the same, so it must be readable. */
-        for (uint32_t f = 0; f < split->count; f++) {
-            work->at[f][k] = work->records[k].at;
-            work->size[f][k] = 0;
-        }
+        belt_split_blank(split, work, k);
     }
     return failed;
 }

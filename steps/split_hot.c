@@ -274,11 +274,7 @@ static uint64_t cut_all(const struct belt_split *split, struct belt_split_work *
         if (cut_record(split, work, base, k, first))
             continue;
         failed |= UINT64_C(1) << k;
-        /* The stages to come read it all the same, so it must be readable. */
-        for (uint32_t f = 0; f < split->count; f++) {
-            work->at[f][k] = work->records[k].at;
-            work->size[f][k] = 0;
-        }
+        belt_split_blank(split, work, k);
     }
     return failed;
 }

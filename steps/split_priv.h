@@ -86,6 +86,17 @@ struct belt_split_work {
     uint32_t at[BELT_SPLIT_FIELDS][64], size[BELT_SPLIT_FIELDS][64]; /* from the column's base */
 };
 
+/* Record k could not be cut. The stages to come read its fields all the same, so they
+ * must be readable. */
+static inline void belt_split_blank(const struct belt_split *split, struct belt_split_work *work,
+                                    uint32_t k)
+{
+    for (uint32_t f = 0; f < split->count; f++) {
+        work->at[f][k] = work->records[k].at;
+        work->size[f][k] = 0;
+    }
+}
+
 /* Delimiter, source and fields, as the settings have them. 0, or negative with err set. */
 int belt_split_make(struct belt_split *split, struct belt_setup *setup, struct belt_error *err);
 void belt_split_close(void *split);
