@@ -26,8 +26,14 @@ struct DataSet {
     std::string expected, part_expected; // paths: what an independent tool made of it
 };
 
+/* A program of the user's, from --peer=G3:name:command. */
+struct Peer {
+    std::string job, name, command;
+};
+
 struct Options {
     std::string dir, json, plot, only; // only: jobs, "G1,G3"
+    std::vector<Peer> peers;
     uint64_t size = 2000000000, seed = 1;
     unsigned runs = 7;
     bool list = false, keep = false;
@@ -84,6 +90,8 @@ struct Row {
 std::vector<Row> limit_rows();
 std::vector<Row> job_rows();
 std::vector<Row> peer_rows();
+/* A program of the user's as a row of its job: it may read what that job reads. */
+std::vector<Row> own_rows(const Options &options);
 const char *job_title(const std::string &job);
 
 const File &input_of(const Bench &bench, const Row &row);

@@ -158,6 +158,21 @@ std::vector<Row> peer_rows()
     };
 }
 
+std::vector<Row> own_rows(const Options &options)
+{
+    std::vector<Row> rows;
+    for (const Peer &own : options.peers)
+        for (const Row &job : job_rows())
+            if (own.job == job.job) {
+                Row row = peer(job.job, "", WHOLE, job.unit, job.data, own.command.c_str(), "");
+                row.name = own.name.c_str();
+                row.warmth = job.warmth;
+                rows.push_back(row);
+                break;
+            }
+    return rows;
+}
+
 const File &input_of(const Bench &bench, const Row &row)
 {
     const DataSet &set = bench.data[row.data];
@@ -265,7 +280,7 @@ Sample run_command(const Bench &bench, const Row &row)
     sample.bytes = in.bytes;
     sample.rows = in.rows;
     if (status != 0)
-        sample.error = std::string(row.needs) + " failed";
+        sample.error = std::string(row.name) + " failed";
     return sample;
 }
 

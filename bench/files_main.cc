@@ -29,6 +29,8 @@ const char kHelp[] =
     "  --dir=DIR        of the data (default: $TMPDIR/beltway-bench, or /tmp/..)\n"
     "  --json=FILE      every sample\n"
     "  --plot=DIR       files.svg: bars, and the limit as a line (also --svg)\n"
+    "  --peer=G3:NAME:COMMAND  a program of yours beside a job's, as often as you like;\n"
+    "                   $IN is the job's file, $OUT a folder; its result is not looked at\n"
     "  --seed=1         the same seed gives the same data anywhere\n"
     "  --list           the rows, and what is missing, without measuring\n\n"
     "Before each run its file is synced and evicted, and, but for G8, read back: a file that\n"
@@ -75,20 +77,25 @@ uint64_t number_of(const char *option, const char *text, uint64_t least)
     return value;
 }
 
-enum { JOBS = 256, SIZE, RUNS, DIR_KEY, JSON, PLOT, SEED, LIST, HELP };
+// The job itself is looked up when all options are read.
+Peer peer_of(const std::string &text)
+{
+    size_t job = text.find(':');
+    size_t name = job == std::string::npos ? job : text.find(':', job + 1);
+    if (name == std::string::npos || name == job + 1 || name + 1 == text.size())
+        usage("--peer takes JOB:NAME:COMMAND, such as \"G3:mine:./mine '$IN'\", not " + text);
+    return Peer{ text.substr(0, job), text.substr(job + 1, name - job - 1), text.substr(name + 1) };
+}
+
+enum { JOBS = 256, SIZE, RUNS, DIR_KEY, JSON, PLOT, PEER_KEY, SEED, LIST, HELP };
 
 const option kOptions[] = {
-    { "jobs", required_argument, nullptr, JOBS },
-    { "size", required_argument, nullptr, SIZE },
-    { "runs", required_argument, nullptr, RUNS },
-    { "dir", required_argument, nullptr, DIR_KEY },
-    { "json", required_argument, nullptr, JSON },
-    { "plot", required_argument, nullptr, PLOT },
-    { "svg", required_argument, nullptr, PLOT },
-    { "seed", required_argument, nullptr, SEED },
-    { "list", no_argument, nullptr, LIST },
-    { "help", no_argument, nullptr, HELP },
-    { nullptr, 0, nullptr, 0 },
+    { "jobs", required_argument, nullptr, JOBS }, { "size", required_argument, nullptr, SIZE },
+    { "runs", required_argument, nullptr, RUNS }, { "dir", required_argument, nullptr, DIR_KEY },
+    { "json", required_argument, nullptr, JSON }, { "plot", required_argument, nullptr, PLOT },
+    { "svg", required_argument, nullptr, PLOT },  { "peer", required_argument, nullptr, PEER_KEY },
+    { "seed", required_argument, nullptr, SEED }, { "list", no_argument, nullptr, LIST },
+    { "help", no_argument, nullptr, HELP },       { nullptr, 0, nullptr, 0 },
 };
 
 void parse(int argc, char **argv, Options *o)
@@ -102,6 +109,7 @@ void parse(int argc, char **argv, Options *o)
         case DIR_KEY: o->dir = optarg; break;
         case JSON: o->json = optarg; break;
         case PLOT: o->plot = optarg; break;
+        case PEER_KEY: o->peers.push_back(peer_of(optarg)); break;
         case SEED: o->seed = number_of("seed", optarg, 0); break;
         case LIST: o->list = true; break;
         case HELP: fputs(kHelp, stdout); exit(0);
@@ -128,6 +136,8 @@ bool installed(const char *program)
 
 void check_jobs(const Options &o)
 {
+    if (own_rows(o).size() != o.peers.size())
+        usage("--peer: a job is one of G1 to G9");
     for (size_t at = 1; at < o.only.size();) {
         size_t end = o.only.find(',', at);
         std::string job = o.only.substr(at, end - at);
@@ -148,7 +158,7 @@ void add_row(Report *report, const Row &row)
 void choose_rows(const Bench &bench, Report *report)
 {
     std::vector<Row> jobs;
-    for (const std::vector<Row> &list : { job_rows(), peer_rows() })
+    for (const std::vector<Row> &list : { job_rows(), peer_rows(), own_rows(bench.options) })
         for (const Row &row : list) {
             std::string why = asked(bench.options, row) ? why_not(bench, row) : "";
             if (!why.empty())

@@ -24,6 +24,16 @@ test_notices_a_wrong_answer() {
     expect_out "beltway .*FAILED: totals.csv differs from awk's"
 }
 
+test_takes_a_program_of_the_users() {
+    run bench files --jobs G1 --size 1MB --runs 1 --dir . --json files.json \
+        --peer "G1:lines:wc -l <'\$IN' >'\$OUT/lines'" --peer 'G1:broken:false'
+    expect_code 1
+    expect_out '^ *lines  *[0-9]'
+    expect_out 'broken .*FAILED: broken failed'
+    jq -e '[.rows[] | select(.name == "lines" and .median > 0)] | length == 1' files.json \
+        >"$work/out" || fail "files.json: $(cat files.json)"
+}
+
 test_lists_its_rows() {
     run bench files --list
     expect_code 0
@@ -37,6 +47,12 @@ test_says_what_is_wrong() {
     run bench files --size 3
     expect_code 2
     expect_err '1MB or more'
+    run bench files --peer G1:mine
+    expect_code 2
+    expect_err 'JOB:NAME:COMMAND'
+    run bench files --peer G99:mine:true
+    expect_code 2
+    expect_err 'one of G1 to G9'
     run bench files --runs none
     expect_code 2
     expect_err 'number from 1'
