@@ -3,7 +3,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "core/settings_priv.h"
 #include "io/source_follow_priv.h"
@@ -80,7 +79,9 @@ static int prepare(void *part_conf, struct belt_setup *setup, struct belt_error 
     if (conf->kinds.header)
         belt_setup_headers(setup, &conf->headers);
     conf->chunk = round_up(conf->chunk);
-    rc = source_each_path(conf, source_look, err);
+    rc = source_refuse_folders(conf, belt_setup_node(setup), err);
+    if (rc == 0)
+        rc = source_each_path(conf, source_look, err);
     conf->single |= conf->lone && conf->count == 1;
     conf->count = 0;
     if (rc == 0)
@@ -203,7 +204,8 @@ static int init(void *state, void *conf, const struct belt_instance *in, struct 
         s->free[s->free_used] = in->slabs - 1 - s->free_used;
         s->free_used++;
     }
-    int rc = s->conf->kinds.kind == BELT_RECORDS_LINES ? 0 : source_wait_open(s, err);
+    bool alone = s->conf->follow || s->conf->kinds.kind == BELT_RECORDS_LINES;
+    int rc = alone ? 0 : source_wait_open(s, err);
     if (rc == 0)
         rc = belt_backend_open(&s->backend, in->backend, SOURCE_DEPTH, err);
     if (rc < 0) {
@@ -267,31 +269,6 @@ static uint64_t progress(void *state, uint64_t *total)
 
 /* ---- places -------------------------------------------------------------------- */
 
-/* The number of the line that `place` lies in, counted from the last answer where
- * that is possible. */
-static uint64_t line_of(struct source_conf *conf, uint32_t file, uint64_t place)
-{
-    char block[16384];
-    uint64_t at = 0, line = 1;
-    if (conf->where_line && conf->where_file == file && conf->where_at <= place) {
-        at = conf->where_at;
-        line = conf->where_line;
-    }
-    while (at < place) {
-        size_t want = place - at < sizeof block ? (size_t)(place - at) : sizeof block;
-        ssize_t got = pread(source_buffered(&conf->inputs[file]), block, want, (off_t)at);
-        if (got <= 0)
-            break;
-        for (ssize_t i = 0; i < got; i++)
-            line += block[i] == '\n';
-        at += (uint64_t)got;
-    }
-    conf->where_file = file;
-    conf->where_at = at;
-    conf->where_line = line;
-    return line;
-}
-
 static int where(void *part_conf, uint32_t file, uint64_t place, char *out, size_t room)
 {
     struct source_conf *conf = part_conf;
@@ -307,7 +284,7 @@ static int where(void *part_conf, uint32_t file, uint64_t place, char *out, size
     if (!(file & SOURCE_STREAM))
         place = kind == BELT_RECORDS_FIXED    ? place / conf->kinds.size + 1
                 : kind == BELT_RECORDS_LENGTH ? place
-                                              : line_of(conf, input, place);
+                                              : source_line_of(conf, input, place);
     return snprintf(out, room, "%s:%s%llu", conf->inputs[input].path, unit,
                     (unsigned long long)place);
 }

@@ -68,6 +68,28 @@ int source_look(struct source_conf *conf, const char *path, struct belt_error *e
     return 0;
 }
 
+int source_refuse_folders(const struct source_conf *conf, const struct belt_node *node,
+                          struct belt_error *err)
+{
+    bool map = belt_node_kind(node) == BELT_NODE_MAP;
+    const struct belt_node *paths = map ? belt_node_get(node, "paths") : node;
+    for (size_t i = 0; i < conf->paths.count; i++) {
+        const char *path = conf->paths.at[i];
+        bool list = belt_node_kind(paths) == BELT_NODE_LIST;
+        int size = (int)strlen(path);
+        struct stat st;
+        if (strpbrk(path, GLOB_LETTERS) || stat(path, &st) < 0 || !S_ISDIR(st.st_mode))
+            continue;
+        while (size > 1 && path[size - 1] == '/')
+            size--;
+        return belt_node_error(err, list ? belt_node_at(paths, i) : paths,
+                               "%s is a directory: name the files in it by a pattern, such as "
+                               "'%.*s/*.log'",
+                               path, size, path);
+    }
+    return 0;
+}
+
 static int add_input(struct source_conf *conf, const struct source_input *input,
                      struct belt_error *err)
 {
@@ -204,6 +226,7 @@ void source_close(void *part_conf)
             close(conf->inputs[i].fd);
         if (!conf->follow)
             free(conf->inputs[i].path);
+        free(conf->inputs[i].lines);
     }
     source_waits_close(conf);
     follow_forget(conf);

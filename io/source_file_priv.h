@@ -30,6 +30,8 @@ struct source_input {
      * the records of the next one begin, and there they do. */
     uint64_t handed, begins;
     uint64_t hinted; /* the kernel was told to read up to here */
+    /* source_line_of(): newlines before the end of each step that was counted through. */
+    uint64_t *lines, steps;
 };
 
 /* Settings first, then what open() finds. Read-only after open but for `next`. */
@@ -61,14 +63,12 @@ struct source_conf {
     struct follow_name *names;
     struct follow *followed; /* its instance's; NULL: it does not run */
     char means[128];
-    bool lone;   /* the first path is a packed file */
-    bool packed; /* one of the inputs is, or may turn out to be */
-    /* Where the last where() stood, for the next one. */
-    uint32_t where_file;
-    uint64_t where_at, where_line;
-    char apart[128]; /* the word that all instances write, on a line of its own */
-    uint64_t next;   /* chunk to be claimed next, by any instance */
-    uint64_t over;   /* instances that have nothing left */
+    bool lone;        /* the first path is a packed file */
+    bool packed;      /* one of the inputs is, or may turn out to be */
+    uint64_t counted; /* bytes that were looked through for numbers of lines */
+    char apart[128];  /* the word that all instances write, on a line of its own */
+    uint64_t next;    /* chunk to be claimed next, by any instance */
+    uint64_t over;    /* instances that have nothing left */
     char apart_too[128];
 };
 
@@ -150,6 +150,9 @@ static inline struct source_job *source_job_at(struct source_state *s, uint32_t 
 typedef int source_path_fn(struct source_conf *conf, const char *path, struct belt_error *err);
 int source_each_path(struct source_conf *conf, source_path_fn *fn, struct belt_error *err);
 int source_look(struct source_conf *conf, const char *path, struct belt_error *err);
+/* Of what is set, not of what a pattern finds; `node`: the source's settings. */
+int source_refuse_folders(const struct source_conf *conf, const struct belt_node *node,
+                          struct belt_error *err);
 int source_open(void *conf, struct belt_error *err);
 void source_close(void *conf);
 /* Its descriptor, for reads of any place and size from now on. */
@@ -157,6 +160,11 @@ int source_buffered(struct source_input *input);
 
 /* source_file.c: the next chunk into job->input, number, offset and state; false: none left. */
 bool source_claim(struct source_state *s, struct source_job *job);
+
+/* source_file_lines.c: the number of the line that this byte of an input lies in. Bytes are
+ * looked through once, and of any later question less than a step again. */
+#define SOURCE_LINES_STEP (UINT64_C(64) << 10)
+uint64_t source_line_of(struct source_conf *conf, uint32_t file, uint64_t place);
 
 /* source_file_read.c */
 int source_fill(void *state, struct belt_fill *out, struct belt_error *err);

@@ -38,9 +38,11 @@ int follow_prepare(struct source_conf *conf, struct belt_setup *setup, struct be
                                "compression: packed files cannot be followed");
     if (conf->single)
         return belt_node_error(err, node, "follow: only files can be followed, no stream");
-    if (conf->kinds.kind != BELT_RECORDS_LINES)
+    if (conf->kinds.header)
         return belt_node_error(err, belt_node_get(node, "records"),
-                               "records: only lines can be followed");
+                               "records: csv with a header cannot be followed: where a restart "
+                               "goes on there is none; set header: false, and drop each file's "
+                               "first row by what it says");
     conf->single = true;
     belt_setup_endless(setup);
     if (!conf->state)
@@ -141,6 +143,11 @@ void follow_ack(struct follow *w, const struct belt_acked *acked)
 
 /* ---- reading ------------------------------------------------------------------- */
 
+static bool are_lines(const struct follow *w)
+{
+    return w->conf->kinds.kind == BELT_RECORDS_LINES;
+}
+
 /* Smaller than what was read of it, or other bytes at its start. */
 static bool began_again(const struct follow_file *file, uint64_t size)
 {
@@ -193,7 +200,7 @@ static void skip(struct follow *w, struct follow_file *file)
 
 /* Of what the slab holds. The rest without a line end: too long, the file's last record, or
  * to be read again. */
-static uint32_t records(struct follow *w, struct follow_file *file, struct belt_fill *out)
+static uint32_t lines(struct follow *w, struct follow_file *file, struct belt_fill *out)
 {
     struct follow_job *job = &w->job;
     const char *slab = source_slab(w->s, job->slab);
@@ -234,9 +241,13 @@ static int from_job(struct follow *w, struct belt_fill *out, bool truncated)
     out->file = job->file | SOURCE_STREAM;
     out->place = file->next.line;
     uint32_t before = job->at;
-    uint32_t count = truncated ? (uint32_t)tell_truncated(w, out) : records(w, file, out);
+    uint32_t count = truncated      ? (uint32_t)tell_truncated(w, out)
+                     : are_lines(w) ? lines(w, file, out)
+                                    : follow_cut(w, file, out);
     file->next.at = job->offset + job->at;
     file->next.line += truncated ? 0 : count;
+    if (file->skipping && w->conf->kinds.kind == BELT_RECORDS_LENGTH)
+        file->next.line = FOLLOW_PASSED;
     know(file);
     if (count)
         mark(w, out, count);
@@ -270,7 +281,7 @@ static bool read_file(struct follow *w, uint32_t slot, bool *truncated)
         begin_again(w, file);
     }
     char *to = source_slab(w->s, job->slab);
-    uint32_t room = (uint32_t)(w->chunk + w->conf->max_record + 2);
+    uint32_t room = (uint32_t)(w->chunk + w->conf->max_record + BELT_RECORD_EDGE);
     ssize_t got = pread(file->fd, to, room, (off_t)file->next.at);
     got = got < 0 ? 0 : got;
     file->ready = (uint32_t)got == room || *truncated;
@@ -280,9 +291,13 @@ static bool read_file(struct follow *w, uint32_t slot, bool *truncated)
     job->offset = file->next.at;
     job->at = 0;
     job->have = (uint32_t)got;
+    job->cut = (struct belt_cut){ .seeks = file->skipping };
     file->seen = file->next.at + (uint64_t)got;
-    bool whole = job->last || job->have >= w->conf->max_record + 2 || memchr(to, '\n', job->have);
-    return *truncated || (got && whole);
+    if (*truncated || !got)
+        return *truncated;
+    return job->last ||
+           (are_lines(w) ? job->have >= w->conf->max_record + 2 || memchr(to, '\n', job->have)
+                         : follow_has_record(w, file->skipping, to, job->have));
 }
 
 /* Of the slots, in turn. A file waits until the one before it under its path is read. */

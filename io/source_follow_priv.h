@@ -10,6 +10,7 @@
 #define FOLLOW_FILES 4096u /* that are open, or of which messages are unsettled */
 #define FOLLOW_NONE UINT32_MAX
 #define FOLLOW_PRINT 256u      /* first bytes by which a file is known again */
+#define FOLLOW_PASSED 0u       /* as a line: no length can be trusted from here on */
 #define FOLLOW_LOOK 100000000u /* ns: positions are written this often at most */
 
 enum follow_is {
@@ -71,7 +72,8 @@ struct follow_saved {
 struct follow_job {
     bool open, last; /* last: what has no end at the file's end is a record, too */
     uint32_t file, slab, at, have;
-    uint64_t offset; /* of the slab's first byte in the file */
+    uint64_t offset;     /* of the slab's first byte in the file */
+    struct belt_cut cut; /* where records are no lines */
 };
 
 struct follow_saver {
@@ -114,6 +116,14 @@ int follow_fill(struct source_state *s, struct belt_fill *out, struct belt_error
 void follow_ack(struct follow *w, const struct belt_acked *acked);
 /* Sets s->means: what happened so far. */
 void follow_say(struct follow *w);
+
+/* source_follow_records.c, where records are no lines: whether this text can be gone on
+ * with: one ends or fails there, or it belongs to one that has failed; */
+bool follow_has_record(const struct follow *w, bool skipping, const char *text, uint32_t have);
+/* what the slab in hand holds of them; */
+uint32_t follow_cut(struct follow *w, struct follow_file *file, struct belt_fill *out);
+/* and where the first one begins that has no end yet. Without memory: the start. */
+struct follow_spot follow_end_of_records(const struct source_conf *conf, int fd, uint64_t size);
 
 /* source_follow_watch.c */
 int follow_watch_open(struct follow *w, struct belt_error *err);

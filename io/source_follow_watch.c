@@ -165,7 +165,9 @@ static struct follow_spot spot_of(struct follow *w, const char *path, int fd, co
     if (saved && saved->next.at <= (uint64_t)st->st_size)
         return saved->next;
     if (!saved && w->first && !conf->resumes && conf->begin == SOURCE_AT_END)
-        return end_of(fd, (uint64_t)st->st_size);
+        return conf->kinds.kind == BELT_RECORDS_LINES
+                   ? end_of(fd, (uint64_t)st->st_size)
+                   : follow_end_of_records(conf, fd, (uint64_t)st->st_size);
     return (struct follow_spot){ 0, 1 };
 }
 
@@ -203,6 +205,7 @@ static bool add_file(struct follow *w, const char *path, int fd, const struct st
                                            .round = w->files[slot].round + 1 };
     struct follow_file *file = &w->files[slot];
     file->next = file->settled = spot_of(w, path, fd, st);
+    file->skipping = file->next.line == FOLLOW_PASSED;
     file->print = follow_print_of(fd, file->next.at);
     w->used += slot == w->used;
     w->saver.dirty = true;

@@ -35,7 +35,7 @@ test_unreadable_file() {
 
 test_directory() {
     mkdir folder
-    refuses_input folder '^folder: is a directory.*folder/\*'
+    refuses_input folder '^copy.yaml:[0-9]+:[0-9]+: folder is a directory.*folder/\*\.log'
 }
 
 test_glob_that_matches_nothing() {

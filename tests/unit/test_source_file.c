@@ -2,6 +2,7 @@
 #include <errno.h>
 #include <fcntl.h>
 
+#include "io/source_file_priv.h"
 #include "source_fixture.h"
 
 TestSuite(source_file, .init = io_make_directory, .fini = io_remove_directory);
@@ -222,6 +223,31 @@ Test(source_file, names_file_and_line_of_a_record)
     run_all(&r, 1, "auto", with_path("in", "direct: auto"));
     snprintf(want, sizeof want, "%s:4", io_path("in"));
     cr_assert_str_eq(r.where, want);
+    end(&r);
+}
+
+/* Lanes fail rows of several chunks by turns. By work and not by time: what is read for it. */
+Test(source_file, counts_lines_once_in_whatever_order_it_is_asked_for_places)
+{
+    enum { ROWS = 160000, SIZE = 20, CHUNKS = 8, EACH = ROWS / CHUNKS };
+    static char text[ROWS * SIZE + 1], where[256], want[256];
+    struct run r;
+    uint64_t asked = 0;
+    for (uint32_t row = 0; row < ROWS; row++)
+        snprintf(text + (size_t)row * SIZE, SIZE + 1, "%19u\n", row);
+    io_write("in", text, sizeof text - 1);
+    cr_assert_eq(begin(&r, 1, "auto", with_path("in", "")), 0, "%s", r.part.err.text);
+    const struct source_conf *conf = r.part.conf;
+    for (uint32_t row = 0; row < EACH; row += 10)
+        for (uint32_t c = CHUNKS; c-- > 0; asked++) {
+            uint32_t failed = c * EACH + row;
+            belt_source_file.where(r.part.conf, 0, (uint64_t)failed * SIZE, where, sizeof where);
+            snprintf(want, sizeof want, "%s:%u", io_path("in"), failed + 1);
+            cr_assert_str_eq(where, want);
+        }
+    cr_assert_leq(conf->counted, sizeof text + asked * SOURCE_LINES_STEP);
+    cr_assert_leq(conf->inputs[0].steps, sizeof text / SOURCE_LINES_STEP);
+    drain(&r);
     end(&r);
 }
 
