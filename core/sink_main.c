@@ -51,9 +51,10 @@ static struct belt_sink_reply *reply_room(struct server *s)
     return slot.first;
 }
 
-static void reply(struct server *s, int what, uint32_t row, int code, const char *text)
+static void reply(struct server *s, int what, uint32_t row, int code, const char *text, uint64_t ns)
 {
     struct belt_sink_reply *reply = reply_room(s);
+    reply->ns = ns;
     reply->what = what;
     reply->row = row;
     reply->code = code;
@@ -67,7 +68,7 @@ static void reply(struct server *s, int what, uint32_t row, int code, const char
 /* belt_batch_fail() in batch(). */
 static void row_failed(struct belt_open_batch *open, uint32_t row, const char *reason)
 {
-    reply(open->owner, BELT_REPLY_ROW_FAILED, row, 0, reason);
+    reply(open->owner, BELT_REPLY_ROW_FAILED, row, 0, reason, 0);
 }
 
 /* ---- jobs ------------------------------------------------------------------------- */
@@ -152,6 +153,7 @@ static void serve(struct server *s, const struct belt_sink_job *job)
     static const char *const names[] = { "it", "failed()", "finish()" };
     struct belt_worker_block *block = s->block;
     struct belt_error err = { 0 };
+    uint64_t began = belt_now();
     int rc;
     if (job->deaths >= s->batcher->workers.max_attempts) {
         rc = belt_error_set(&err, -ECHILD, "%u workers died under %s, the last: %s", job->deaths,
@@ -161,7 +163,7 @@ static void serve(struct server *s, const struct belt_sink_job *job)
         belt_store_release(&block->at, s->now.in + 1);
         rc = call(s, job, &err);
     }
-    reply(s, BELT_REPLY_DONE, 0, rc, err.text);
+    reply(s, BELT_REPLY_DONE, 0, rc, err.text, belt_now() - began);
     belt_store_release(&block->at, 0);
     wake_lane(s);
 }

@@ -60,7 +60,11 @@ static void call_over(struct belt_sink_worker *w, const struct belt_sink_reply *
     struct belt_sink_job *job = job_at(w, w->done++);
     switch (job->call) {
     case BELT_CALL_BATCH: belt_batch_done(&open->batch, reply->code, reply->text); break;
-    case BELT_CALL_FAILED: belt_refused_gone(w->b, open); break;
+    case BELT_CALL_FAILED:
+        if (reply->code == 0 && belt_wants(&w->b->stage, BELT_WANT_FAILED))
+            belt_tell_handle_failed_apart(&w->b->stage, open->batch.count, reply->ns);
+        belt_refused_gone(w->b, open);
+        break;
     case BELT_CALL_FINISH:
         w->finished = true;
         if (reply->code < 0)

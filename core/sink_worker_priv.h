@@ -39,6 +39,7 @@ struct belt_sink_reply {
     int what;
     uint32_t row; /* ROW_FAILED */
     int code;     /* DONE: what the call returned */
+    uint64_t ns;  /* DONE: how long it took */
     char text[sizeof(((struct belt_error *)0)->text)];
 };
 

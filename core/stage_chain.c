@@ -312,6 +312,9 @@ static enum belt_turn take_result(struct belt_chain_stage *chain, uint64_t now,
         }
         if (belt_wants(&chain->stage, BELT_WANT(MESSAGE_EXCEPTION)))
             belt_tell_failed(chain, chain->result->first, chain->result->end);
+        if (chain->result->heard && belt_wants(&chain->stage, BELT_WANT_FAILED))
+            belt_tell_handle_failed_apart(&chain->stage, chain->result->heard,
+                                          chain->result->heard_ns);
         /* The part of the frame that is still to come; nobody runs it here. */
         chain->segments[0] =
             (struct belt_segment){ chain->result->end, chain->frame->count, 0, false };

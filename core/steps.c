@@ -1,6 +1,7 @@
 /* Running a chain of steps: the same in a lane's thread and in a worker. */
 #include <stdlib.h>
 
+#include "core/clock_priv.h"
 #include "core/telemetry_priv.h"
 
 int belt_steps_init(struct belt_chain chain, void *states[BELT_STEPS], int *ready,
@@ -130,20 +131,25 @@ static bool any_hears(struct belt_chain chain, const struct belt_engine *engine)
     return false;
 }
 
+/* In a worker it is only counted: its lane tells, with what the frame came to. */
 static void tell_failed(struct belt_chain chain, void *const states[BELT_STEPS],
                         struct belt_engine *engine)
 {
     struct belt_stage *stage = engine->chain ? &engine->chain->stage : NULL;
-    bool told = stage && belt_wants(stage, BELT_WANT_FAILED) && any_hears(chain, engine);
+    bool told = (!stage || belt_wants(stage, BELT_WANT_FAILED)) && any_hears(chain, engine);
     uint64_t count = 0;
     for (uint32_t w = engine->view.first / 64; told && w * 64 < engine->view.end; w++)
         count += (uint64_t)__builtin_popcountll(
             engine->failed[w] & belt_range_mask(w, engine->view.first, engine->view.end));
     told &= count != 0;
-    uint64_t began = told ? belt_tell_handle_failed(stage, count) : 0;
+    uint64_t began = !told ? 0 : stage ? belt_tell_handle_failed(stage, count) : belt_now();
     call_failed(chain, states, engine);
-    if (told)
+    if (told && stage) {
         belt_tell_handle_failed_end(stage, count, began);
+    } else if (told) {
+        engine->heard += count;
+        engine->heard_ns += belt_now() - began;
+    }
 }
 
 struct belt_segment belt_segment_run(struct belt_chain chain, void *const states[BELT_STEPS],

@@ -218,6 +218,13 @@ void belt_tell_handle_failed_end(struct belt_stage *stage, uint64_t count, uint6
     belt_tell(stage, BELT_EVENT_FAILED_STOP, values, "", 0);
 }
 
+void belt_tell_handle_failed_apart(struct belt_stage *stage, uint64_t count, uint64_t ns)
+{
+    uint64_t values[] = { count, ns };
+    belt_tell(stage, BELT_EVENT_FAILED_START, values, "", 0);
+    belt_tell(stage, BELT_EVENT_FAILED_STOP, values, "", 0);
+}
+
 /* ---- batchers ------------------------------------------------------------------ */
 
 void belt_tell_rows(struct belt_batcher_stage *b, uint32_t count)

@@ -103,6 +103,8 @@ void belt_tell_discard(struct belt_chain_stage *chain, const struct belt_outlet 
 /* Callbacks hear of `count` failed messages from now on; the time, for the end. */
 uint64_t belt_tell_handle_failed(struct belt_stage *stage, uint64_t count);
 void belt_tell_handle_failed_end(struct belt_stage *stage, uint64_t count, uint64_t began);
+/* It was in a worker, and is over. */
+void belt_tell_handle_failed_apart(struct belt_stage *stage, uint64_t count, uint64_t ns);
 void belt_tell_rows(struct belt_batcher_stage *b, uint32_t count);
 void belt_tell_rows_end(struct belt_batcher_stage *b, uint32_t count);
 void belt_tell_batch(struct belt_batcher_stage *b, struct belt_open_batch *open);

@@ -32,6 +32,7 @@ struct belt_engine {
     void *const *context;           /* the application's pointer; NULL in a worker */
     uint32_t source;                /* in the spec, that all messages of the frame are from */
     uint32_t file;                  /* in a worker, without origins: that they are all from */
+    uint64_t heard, heard_ns;       /* in a worker: messages that `failed` was called for */
     int keyed_step;               /* 1 + the step after which the ordered field is known; 0: none */
     uint64_t keyed[BELT_WORDS];   /* messages for which it is */
     const uint16_t *tries;        /* how often each message has failed before; NULL: never */

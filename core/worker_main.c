@@ -121,6 +121,7 @@ static void load(struct worker *w, const void *input, struct belt_result *result
 {
     const struct belt_input_frame *frame = input;
     w->engine.spec = w->spec;
+    w->engine.heard = w->engine.heard_ns = 0;
     belt_engine_init(&w->engine, w->spec->columns, w->spec->columns_used, w->map->room_size,
                      w->chain.steps_used, belt_result_memory(result));
     if (w->processor->from >= 0) {
@@ -190,25 +191,31 @@ static void give_up(struct worker *w, uint32_t i)
     belt_fail_message(&w->engine.view, i, reason);
 }
 
+/* Those that have failed, too: steps hear of them. Who dies of hearing is told as often as
+ * others are tried. */
+static bool is_hopeless(const struct worker *w, uint32_t i)
+{
+    return w->block->attempts[i] >= 2 * w->processor->workers.max_attempts ||
+           w->block->attempts[i] == UINT8_MAX;
+}
+
 /* The frame that a worker died over, message by message, all in one result where
  * the steps allow it: a turn for each would cost a thousand times as much. */
 static uint32_t run_careful(struct worker *w)
 {
-    struct belt_view *view = &w->engine.view;
     const uint32_t count = w->engine.count;
     bool fresh = true;
-    for (uint32_t i = (uint32_t)w->now.first;; i++) {
-        view->end = count;
-        i = belt_next_live(view, i);
-        if (i == count)
-            return count;
-        if (w->block->attempts[i] >= w->processor->workers.max_attempts)
+    for (uint32_t i = (uint32_t)w->now.first; i < count; i++) {
+        bool live = w->engine.live[i / 64] >> (i % 64) & 1;
+        if (live && w->block->attempts[i] >= w->processor->workers.max_attempts)
             give_up(w, i);
-        else if (!run_marked(w, i, fresh))
+        if (is_hopeless(w, i))
+            continue;
+        if (!run_marked(w, i, fresh))
             return i;
-        else
-            fresh = false;
+        fresh = false;
     }
+    return count;
 }
 
 /* How many messages of the frame are through after this result. */
@@ -233,6 +240,8 @@ static void describe(struct worker *w, struct belt_result *result, uint32_t end,
     result->any_acked = engine->any_acked;
     result->any_flush = engine->any_flush;
     result->any_option = engine->any_option;
+    result->heard = engine->heard;
+    result->heard_ns = engine->heard_ns;
     memcpy(result->live, engine->live, sizeof result->live);
     memcpy(result->dropped, engine->dropped, sizeof result->dropped);
     memcpy(result->failed, engine->failed, sizeof result->failed);

@@ -66,6 +66,7 @@ struct belt_result {
     uint32_t routed, any_failed, any_also, any_acked, any_flush, any_option;
     uint64_t live[BELT_WORDS], dropped[BELT_WORDS], failed[BELT_WORDS], acked[BELT_WORDS];
     uint64_t flush[BELT_WORDS];
+    uint64_t heard, heard_ns; /* messages that `failed` of steps was called for, and how long */
     uint64_t bases[BELT_COLUMNS], values[BELT_COLUMNS]; /* bytes from the region's start */
     uint64_t reasons;
     uint8_t batcher[BELT_FRAME];

@@ -211,6 +211,20 @@ static const struct job jobs[] = {
       { { "processor", 3 }, { "processor", 3 } },
       true,
       true },
+    { "batches in workers",
+      ONE "processor: { max_concurrency: 3, isolation: process,\n"
+          "             steps: [ look: {}, pass: {} ] }\n"
+          "batcher: { order: any, partition_by: share, concurrency: 2, max_concurrency: 4,\n"
+          "           isolation: process, " AGAIN " }\n",
+      { { "processor", 3 }, { "batcher", 4 } },
+      false,
+      false },
+    { "batches in workers, the order of the input",
+      ONE "processor: { max_concurrency: 3, steps: [ look: {}, pass: {} ] }\n"
+          "batcher: { isolation: process, " AGAIN " }\n",
+      { { "processor", 3 }, { "processor", 3 } },
+      true,
+      true },
 };
 
 /* ---- changes ----------------------------------------------------------------------------- */

@@ -101,6 +101,29 @@ Test(telemetry_calls, steps_that_hear_of_failures_are_seen_to, .timeout = 10)
     belt_pipeline_free(p);
 }
 
+Test(telemetry_calls, steps_in_workers_that_hear_of_failures_are_seen_to, .timeout = 20)
+{
+    struct belt_error err = { 0 };
+    struct belt_pipeline *p =
+        listen_to("source: { say: 'a,bad1,b,bad2' }\n"
+                  "processor: { isolation: process, concurrency: 1, steps: [ asked: {} ] }\n",
+                  "beltway.handle_failed");
+    cr_assert_eq(run_to_end(p, &err), 0, "%s", err.text);
+    cr_assert_str_eq(heard.text, "beltway.handle_failed.start 2; beltway.handle_failed.stop 2; ");
+    belt_pipeline_free(p);
+}
+
+Test(telemetry_calls, sinks_in_workers_that_hear_of_failures_are_seen_to, .timeout = 20)
+{
+    struct belt_error err = { 0 };
+    struct belt_pipeline *p =
+        listen_to("source: { say: 'a,b,c' }\nbatcher: { isolation: process, sink: refuses }\n",
+                  "beltway.handle_failed");
+    cr_assert_eq(run_to_end(p, &err), 0, "%s", err.text);
+    cr_assert_str_eq(heard.text, "beltway.handle_failed.start 3; beltway.handle_failed.stop 3; ");
+    belt_pipeline_free(p);
+}
+
 Test(telemetry_calls, where_nothing_failed_nothing_is_told, .timeout = 10)
 {
     struct belt_pipeline *p = listen_to(

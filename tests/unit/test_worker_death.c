@@ -82,6 +82,66 @@ Test(worker_death, leaves_memory_alone_that_is_not_limited, .timeout = 30)
     belt_pipeline_free(p);
 }
 
+/* ---- who hears of it --------------------------------------------------------------- */
+
+/* Words that steps were told of as failed; "deaf" kills who is told. Shared with workers. */
+static struct told {
+    char text[4000];
+    uint32_t used;
+} * told;
+
+static void hear_of(void *state, struct belt_view *view, uint32_t i, const char *reason)
+{
+    uint32_t size;
+    (void)state;
+    const char *text = belt_text(view, 0, i, &size);
+    told->used += (uint32_t)sprintf(told->text + told->used, "%.*s|", (int)size, text);
+    if (size == 4 && memcmp(text, "deaf", 4) == 0)
+        abort();
+    belt_fail_message(view, i, strstr(reason, "workers died") ? "it killed" : reason);
+}
+
+static int obey_or_go_deaf(void *state, struct belt_view *view, uint32_t i)
+{
+    uint32_t size;
+    const char *text = belt_text(view, 0, i, &size);
+    if (size == 4 && memcmp(text, "deaf", 4) == 0)
+        belt_fail_message(view, i, "as told");
+    return obey_message(state, view, i);
+}
+
+static const struct belt_step hears = {
+    .part = { .abi = BELT_ABI, .kind = BELT_STEP, .name = "poison", .help = "hears of failures" },
+    .message = obey_or_go_deaf,
+    .failed = hear_of,
+};
+
+Test(worker_death, is_heard_of_by_steps_as_every_failure, .timeout = 30)
+{
+    told = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    struct belt_pipeline *p =
+        workers_with(&hears, "words: 'a,abort,b,fail,c'", "max_attempts: 1, steps: [ poison: {} ]");
+    expect_run(p);
+    cr_assert_str_eq(told->text, "abort|fail|");
+    cr_assert_str_eq(rows(), "a|b|c|");
+    expect_failure(p, "it killed");
+    cr_assert_eq(totals_of(p).failed, 2);
+    belt_pipeline_free(p);
+}
+
+/* In `message` nobody dies of it: the message is told as often as it would be tried. */
+Test(worker_death, of_hearing_of_a_failure_ends, .timeout = 30)
+{
+    told = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    struct belt_pipeline *p =
+        workers_with(&hears, "words: 'a,deaf,b'", "max_attempts: 2, steps: [ poison: {} ]");
+    expect_run(p);
+    cr_assert_str_eq(told->text, "deaf|deaf|deaf|deaf|deaf|");
+    cr_assert_str_eq(rows(), "a|b|");
+    expect_failure(p, "4 workers died under it, the last: killed by SIGABRT");
+    belt_pipeline_free(p);
+}
+
 /* ---- what a death must not do ----------------------------------------------------- */
 
 static _Atomic int *exits; /* shared with the workers */
