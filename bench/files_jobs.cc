@@ -76,6 +76,23 @@ Row peer(const char *job, const char *needs, Share share, Unit unit, Data data, 
     "print \"{\\\"ts\\\":\\\"\" $4 \"\\\",\\\"msg\\\":\\\"\" $(NF - 1) \"\\\"}\" }' "              \
     "'$IN' >'$OUT/errors.ndjson'"
 
+// By its stdin(), which wants a pipe and ends with it.
+#define SYSLOG_NG_ERRORS                                                                           \
+    "cat >'$OUT/conf' <<'END'\n"                                                                   \
+    "@version: current\n"                                                                          \
+    "options { stats-freq(0); log-fifo-size(100000); };\n"                                         \
+    "log {\n"                                                                                      \
+    "  source { stdin(flags(no-parse) log-fetch-limit(1000)); };\n"                                \
+    "  parser { json-parser(prefix('j.')); };\n"                                                   \
+    "  filter { '${j.level}' eq 'error' };\n"                                                      \
+    "  destination { file('$OUT/errors.ndjson' flush-lines(1000)\n"                                \
+    "    template(\"{\\\"ts\\\":\\\"${j.ts}\\\",\\\"msg\\\":\\\"${j.msg}\\\"}\\n\")); };\n"        \
+    "  flags(flow-control);\n"                                                                     \
+    "};\n"                                                                                         \
+    "END\n"                                                                                        \
+    "cat '$IN' | syslog-ng -F --no-caps -f '$OUT/conf' -R '$OUT/state' -c '$OUT/control' "         \
+    "--pidfile='$OUT/pid'"
+
 } // namespace
 
 const char *job_title(const std::string &job)
@@ -153,6 +170,7 @@ std::vector<Row> peer_rows()
              "mlr --ijsonl --ojsonl filter '$level == \"error\"' then cut -o -f ts,msg "
              "'$IN' >'$OUT/errors.ndjson'",
              "lines"),
+        peer("G6", "syslog-ng", PART, GB, LOG, SYSLOG_NG_ERRORS, "errors"),
         peer("G7", "mawk", PART, GB, LOG,
              "mawk -F'\"' '{ print >(\"$OUT/\" $8 \".ndjson\") }' '$IN'", "all"),
     };
