@@ -34,6 +34,9 @@ static const struct belt_setting settings[] = {
     { "sync", BELT_SET_CHOICE, AT(sync), "none",
       "end: the disk holds the files before the run ends; batch: before a message is settled",
       "none|end|batch", 0, 0 },
+    { "direct", BELT_SET_CHOICE, AT(direct), "false",
+      "write past the page cache (O_DIRECT), in blocks of 1 MiB; auto: where the file system can",
+      "false|true|auto", 0, 0 },
     { "sync_every", BELT_SET_TIME, AT(sync_every), "0s",
       "with sync: batch, one sync of a file so often, for all batches since; 0s: when the last "
       "one is done",
@@ -129,7 +132,7 @@ static int prepare(void *part_conf, struct belt_setup *setup, struct belt_error 
     return rc;
 }
 
-static int check_directory(const char *path, size_t size, struct belt_error *err)
+static int check_directory(const char *path, size_t size, bool direct, struct belt_error *err)
 {
     char *directory = size ? strndup(path, size) : strdup(".");
     struct stat st;
@@ -146,6 +149,8 @@ static int check_directory(const char *path, size_t size, struct belt_error *err
                             "cannot write %s: directory %s: %s; write elsewhere or "
                             "change its permissions",
                             path, directory, strerror(errno));
+    else if (direct)
+        rc = belt_out_check_direct(directory, false, err);
     free(directory);
     return rc;
 }
@@ -173,15 +178,16 @@ static int check_place(void *part_conf, struct belt_error *err)
         size--;
     if (there == 0 && S_ISDIR(st.st_mode))
         return belt_error_set(err, -EISDIR, "cannot write %s: it is a directory", conf->path);
+    bool direct = conf->direct == BELT_OUT_DIRECT;
     bool in_place = there == 0 && (conf->mode == BELT_MODE_APPEND || !S_ISREG(st.st_mode));
     if (!in_place)
-        return check_directory(conf->path, size > 1 ? size - 1 : size, err);
+        return check_directory(conf->path, size > 1 ? size - 1 : size, direct, err);
     if (access(conf->path, W_OK) < 0)
         return belt_error_set(err, -errno,
                               "cannot write %s: %s; write elsewhere or change its "
                               "permissions",
                               conf->path, strerror(errno));
-    return 0;
+    return direct ? belt_out_check_direct(conf->path, true, err) : 0;
 }
 
 /* ---- an instance --------------------------------------------------------------- */
@@ -204,6 +210,8 @@ static int init(void *state, void *conf, const struct belt_instance *in, struct 
         s->writer.durable = s->conf->sync == BELT_SYNC_BATCH;
         s->writer.every = s->conf->sync_every;
         rc = belt_writer_pack(&s->writer, s->conf->compression, (int)s->conf->level, err);
+        if (rc == 0 && s->conf->direct)
+            rc = belt_writer_direct(&s->writer, err);
         if (rc < 0)
             belt_writer_close(&s->writer);
     }

@@ -2,6 +2,7 @@
  *   sink_name.c    the name of a file, and which names of a directory are such
  *   sink_table.c   the file of a key; which are open
  *   sink_open.c    opening one, ending one, giving one up
+ *   sink_direct.c  writing one past the page cache
  *   sink_file.c    settings, and the part itself */
 #ifndef BELT_IO_SINK_FILE_PRIV_H
 #define BELT_IO_SINK_FILE_PRIV_H
@@ -43,6 +44,7 @@ int belt_out_find(struct belt_out_found *found, const char *path, const struct b
 
 enum { BELT_MODE_REPLACE, BELT_MODE_APPEND };
 enum { BELT_SYNC_NONE, BELT_SYNC_END, BELT_SYNC_BATCH };
+enum { BELT_OUT_BUFFERED, BELT_OUT_DIRECT, BELT_OUT_TRY_DIRECT };
 
 struct belt_rotate_conf {
     uint64_t size, every; /* 0: never */
@@ -51,7 +53,7 @@ struct belt_rotate_conf {
 
 struct belt_file_conf {
     const char *path;
-    int mode, sync, compression;
+    int mode, sync, compression, direct;
     int64_t open_files, max_files, level;
     uint64_t sync_every;
     const struct belt_node *rotate_node;
@@ -117,6 +119,12 @@ static inline uint64_t belt_sink_wall(const struct belt_file_sink *s)
 
 /* Opens it: new, or again where it ended. */
 int belt_out_open(struct belt_file_sink *s, struct belt_out *out, struct belt_error *err);
+/* Open: written past the page cache from now on, if so set and it can be. */
+int belt_out_go_direct(struct belt_file_sink *s, struct belt_out *out, struct belt_error *err);
+/* Before anything is written: whether files in this directory, or this file, can be so. */
+int belt_out_check_direct(const char *path, bool there, struct belt_error *err);
+/* A descriptor, or negative errno; closes others when there are too many. */
+int belt_out_try_open(struct belt_file_sink *s, const char *path, int flags);
 /* Drained: on the disk if so set, closed, under its name. */
 int belt_out_complete(struct belt_file_sink *s, struct belt_out *out, struct belt_error *err);
 /* A sync failed: what is settled stays under its name; the next open() begins a new file. */

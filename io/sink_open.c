@@ -83,10 +83,10 @@ static int choose_place(struct belt_file_sink *s, struct belt_out *out, struct b
     return 0;
 }
 
-static int try_open(struct belt_file_sink *s, const char *path, int flags)
+int belt_out_try_open(struct belt_file_sink *s, const char *path, int flags)
 {
     int fd;
-    while ((fd = open(path, O_WRONLY | O_CLOEXEC | flags, 0666)) < 0 && errno == EMFILE && s->open)
+    while ((fd = open(path, O_CLOEXEC | flags, 0666)) < 0 && errno == EMFILE && s->open)
         belt_outs_evict(s);
     return fd < 0 ? -errno : fd;
 }
@@ -103,10 +103,11 @@ static int open_new(struct belt_file_sink *s, struct belt_out *out, struct belt_
         if (taken)
             continue;
         bool fresh = is_fresh(s, out);
-        int fd = try_open(s, out->partial ? s->partial : s->path,
-                          O_CREAT | (fresh          ? O_EXCL
-                                     : out->partial ? O_TRUNC
-                                                    : 0));
+        int fd = belt_out_try_open(s, out->partial ? s->partial : s->path,
+                                   O_WRONLY | O_CREAT |
+                                       (fresh          ? O_EXCL
+                                        : out->partial ? O_TRUNC
+                                                       : 0));
         if (fd == -EEXIST && fresh)
             continue;
         return fd < 0 ? refused(fd, "write", s->path, err) : fd;
@@ -122,7 +123,7 @@ static int open_again(struct belt_file_sink *s, struct belt_out *out, struct bel
     if (rc < 0)
         return rc;
     const char *path = out->partial ? s->partial : s->path;
-    int fd = try_open(s, path, 0);
+    int fd = belt_out_try_open(s, path, O_WRONLY);
     if (fd < 0)
         return refused(fd, "write", path, err);
     bool ours = fstat(fd, &st) == 0 &&
@@ -168,6 +169,8 @@ int belt_out_open(struct belt_file_sink *s, struct belt_out *out, struct belt_er
     out->target.fd = fd;
     belt_outs_opened(s, out);
     int rc = out->begun ? 0 : begin(s, out, err);
+    if (rc == 0 && s->conf->direct)
+        rc = belt_out_go_direct(s, out, err);
     if (rc < 0) {
         belt_outs_close(s, out);
         out->begun = false;
@@ -273,9 +276,10 @@ bool belt_out_over(const struct belt_file_sink *s, const struct belt_out *out, u
     if (rotate->every && belt_sink_wall(s) / rotate->every != out->wall / rotate->every)
         return true;
     /* How much packed rows will take nobody knows before. */
-    uint64_t ahead = s->conf->compression == BELT_PACK_NONE ? target->ahead + more : 0;
-    return rotate->size && (target->offset || target->ahead) &&
-           target->offset + ahead > rotate->size - (ahead ? 0 : 1);
+    bool packed = s->conf->compression != BELT_PACK_NONE;
+    uint64_t ahead = packed ? 0 : target->ahead + more;
+    uint64_t end = packed && target->unit ? target->filled : target->offset;
+    return rotate->size && (end || target->ahead) && end + ahead > rotate->size - (ahead ? 0 : 1);
 }
 
 int belt_out_rotate(struct belt_file_sink *s, struct belt_out *out, struct belt_error *err)

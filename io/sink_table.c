@@ -35,11 +35,21 @@ int belt_outs_new(struct belt_file_sink *s, struct belt_error *err)
                           s->outs_most);
 }
 
+static int close_it(struct belt_target *target)
+{
+    int rc = close(target->fd) < 0 && errno != EINTR ? -errno : 0;
+    if (target->unit)
+        close(target->direct_fd); /* each of its writes has said what became of it */
+    target->fd = -1;
+    target->unit = 0;
+    return rc;
+}
+
 void belt_outs_free(struct belt_file_sink *s)
 {
     for (uint32_t i = 0; i < s->outs_used; i++)
         if (s->outs[i].target.fd >= 0)
-            close(s->outs[i].target.fd);
+            close_it(&s->outs[i].target);
     free(s->outs);
     free(s->buckets);
     free(s->keys);
@@ -123,9 +133,7 @@ int belt_outs_close(struct belt_file_sink *s, struct belt_out *out)
 {
     unlink_use(s, out);
     s->open--;
-    int rc = close(out->target.fd);
-    out->target.fd = -1;
-    return rc < 0 && errno != EINTR ? -errno : 0;
+    return close_it(&out->target);
 }
 
 void belt_outs_evict(struct belt_file_sink *s)

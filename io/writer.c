@@ -60,8 +60,7 @@ int belt_target_error(struct belt_target *target, const char *what, int code,
     return belt_error_set(err, code, "%s %s: %s", what, name, strerror(-code));
 }
 
-/* The next bytes for the file; a piece of none: all are written. */
-static int next_piece(struct belt_write *write)
+int belt_write_next(struct belt_write *write)
 {
     if (write->packer)
         return belt_packer_next(write->packer, &write->piece, &write->piece_size);
@@ -70,6 +69,22 @@ static int next_piece(struct belt_write *write)
     write->piece_size = left < LARGEST ? (uint32_t)left : LARGEST;
     write->taken += write->piece_size;
     return 0;
+}
+
+void belt_write_restart(struct belt_write *write)
+{
+    write->taken = 0;
+    write->piece_size = 0;
+    if (write->packer)
+        belt_packer_begin(write->packer, write->batch->bytes, write->batch->bytes_size);
+}
+
+void belt_write_unpack(struct belt_writer *writer, struct belt_write *write)
+{
+    for (uint32_t p = 0; write->packer && p < writer->packers_used; p++)
+        if (writer->packers[p] == write->packer)
+            writer->packing &= ~(1u << p);
+    write->packer = NULL;
 }
 
 /* 0: under way; else bytes written at once, or negative. */
@@ -93,15 +108,14 @@ static void end(struct belt_writer *writer, struct belt_write *write, int code)
     target->busy = false;
     target->ahead -= write->batch->bytes_size;
     writer->writes--;
-    if (write->packer)
-        for (uint32_t p = 0; p < writer->packers_used; p++)
-            if (writer->packers[p] == write->packer)
-                writer->packing &= ~(1u << p);
+    belt_write_unpack(writer, write);
     bool stream = target->offset == BELT_IO_STREAM;
     if (code == 0 && !stream)
         target->offset += write->written;
     else if (write->written && !stream && ftruncate(target->fd, (off_t)target->offset) < 0)
         write->written = 0; /* a torn row stays unless the next batch covers it */
+    if (writer->durable && !stream && belt_write_is_fatal(code))
+        target->broken = code;
     if (code == 0 && target->broken) {
         write->code = target->broken;
         write->what = "sync";
@@ -134,7 +148,7 @@ static void go_on(struct belt_writer *writer, struct belt_write *write)
 {
     int code = 0;
     for (;;) {
-        code = write->piece_size ? 0 : next_piece(write);
+        code = write->piece_size ? 0 : belt_write_next(write);
         if (code < 0 || !write->piece_size)
             break;
         int64_t result = submit(writer, write);
@@ -160,7 +174,7 @@ static void landed(struct belt_writer *writer, struct belt_write *write, int64_t
 static bool take_packer(struct belt_writer *writer, struct belt_write *write)
 {
     uint32_t p = (uint32_t)__builtin_ctz(~writer->packing);
-    if (!writer->packers_used)
+    if (!writer->packers_used || write->packer)
         return true;
     if (p >= writer->packers_used)
         return false;
@@ -170,28 +184,37 @@ static bool take_packer(struct belt_writer *writer, struct belt_write *write)
     return true;
 }
 
+static void begin(struct belt_writer *writer, struct belt_write *write)
+{
+    write->target->busy = true;
+    writer->writes++;
+    if (write->target->broken)
+        end(writer, write, 0);
+    else
+        go_on(writer, write);
+}
+
 /* Starts what may start: the oldest write of each file that has none under way. */
 static void start(struct belt_writer *writer)
 {
     struct belt_write *write, *last = NULL, *next;
-    for (write = writer->waiting.first; write && writer->writes < BELT_WRITES; write = next) {
+    for (write = writer->waiting.first; write; write = next) {
+        struct belt_target *target = write->target;
+        bool ready = target->unit || (!target->busy && writer->writes < BELT_WRITES);
         next = write->next;
-        if (write->target->busy) {
+        if (ready && !take_packer(writer, write))
+            break;
+        if (!ready || (target->unit && !belt_direct_take(writer, write))) {
             last = write;
             continue;
         }
-        if (!take_packer(writer, write))
-            break;
         *(last ? &last->next : &writer->waiting.first) = next;
         if (!next)
             writer->waiting.last = last;
-        write->target->busy = true;
-        writer->writes++;
-        if (write->target->broken)
-            end(writer, write, 0);
-        else
-            go_on(writer, write);
+        if (!target->unit)
+            begin(writer, write);
     }
+    belt_direct_start(writer);
     belt_sync_start(writer, false);
 }
 
@@ -202,9 +225,11 @@ static void collect(struct belt_writer *writer, bool wait)
     while ((count = writer->backend->ops->reap(writer->backend, done, BELT_WRITES + BELT_SYNCS,
                                                wait))) {
         for (uint32_t i = 0; i < count; i++) {
-            uintptr_t who = (uintptr_t)done[i].cookie & ~(uintptr_t)BELT_SYNC_COOKIE;
+            uintptr_t who = (uintptr_t)done[i].cookie & ~(uintptr_t)BELT_COOKIE_MARKS;
             if (done[i].cookie & BELT_SYNC_COOKIE)
                 belt_sync_landed(writer, (struct belt_target *)who, done[i].result);
+            else if (done[i].cookie & BELT_DIRECT_COOKIE)
+                belt_direct_landed(writer, (struct belt_target *)who, done[i].result);
             else
                 landed(writer, (struct belt_write *)who, done[i].result);
         }
@@ -298,6 +323,7 @@ void belt_writer_close(struct belt_writer *writer)
     guard_end(&guard);
     for (uint32_t p = 0; p < writer->packers_used; p++)
         belt_packer_free(writer->packers[p]);
+    belt_mem_unmap(&writer->block_memory);
     for (struct belt_write *write = writer->all, *next; write; write = next) {
         next = write->next_of_all;
         free(write);
@@ -372,13 +398,15 @@ void belt_writer_wait(struct belt_writer *writer)
 bool belt_writer_idle(const struct belt_writer *writer)
 {
     return !writer->backend->in_flight && !writer->ended.first && !writer->dirty &&
-           !writer->waiting.first;
+           !writer->waiting.first && !writer->held;
 }
 
 void belt_writer_drain(struct belt_writer *writer, const struct belt_target *target)
 {
     while (target ? target->queued : !belt_writer_idle(writer)) {
         struct pipe_guard guard = guard_begin(true);
+        belt_direct_drain(writer, target);
+        start(writer);
         belt_sync_start(writer, true);
         if (!writer->ended.first)
             collect(writer, true);

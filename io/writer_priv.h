@@ -9,10 +9,13 @@
 #include "core/part.h"
 #include "io/backend_priv.h"
 #include "io/packer_priv.h"
+#include "rings/mem.h"
 
 #define BELT_WRITES 4  /* most under way at once */
 #define BELT_PACKERS 2 /* of these, most that are packed: one is packed while one is written */
 #define BELT_SYNCS 4   /* most syncs under way at once, of one file each */
+#define BELT_BLOCKS 8  /* past the page cache: rows of all files, gathered */
+#define BELT_DIRECT_BLOCK (1u << 20)
 
 struct belt_write;
 
@@ -36,7 +39,28 @@ struct belt_target {
     uint64_t synced; /* so much of it is on the disk: what is settled */
     uint64_t covers; /* that is, when the sync under way ends well */
     struct belt_write_list landed, covered; /* written; the sync under way is for them */
+    bool dirty;                             /* in the list of those that wait for a sync */
     struct belt_target *next_dirty;
+    /* -------- past the page cache; all of io/writer_direct.c only -------- */
+    uint32_t unit;            /* its writes are of so much, at multiples of it; 0: no such file */
+    int direct_fd;            /* the same file, opened with O_DIRECT */
+    uint64_t filled, written; /* its end with all that is in blocks, and without */
+    struct belt_block *block, *last_block; /* full ones, but for the last */
+    struct belt_write_list held;           /* in blocks, not all in the file */
+    struct belt_write *filling;            /* on its way into blocks, when there are too few */
+    bool sending, flush;
+    bool sync_next;    /* behind the flush */
+    uint64_t flush_to; /* rows before it are not to wait for more */
+    int failed;        /* a code: to be told when the write under way is home */
+};
+
+/* A piece of a file from a multiple of its unit on. */
+struct belt_block {
+    struct belt_block *next;
+    struct belt_target *target; /* NULL: free */
+    char *bytes;                /* [BELT_DIRECT_BLOCK] */
+    uint32_t used, sent;        /* sent: is in the file */
+    uint64_t since;
 };
 
 struct belt_writer { /* stays where it was opened */
@@ -56,12 +80,18 @@ struct belt_writer { /* stays where it was opened */
     uint64_t due;   /* when the next one may begin */
     uint64_t now;   /* the owner sets it */
     struct belt_target *dirty, *dirty_last; /* files that wait for their sync */
+    /* -------- past the page cache -------- */
+    struct belt_mem block_memory;
+    struct belt_block blocks[BELT_BLOCKS];
+    uint32_t held; /* batches in blocks, not all in their files */
 };
 
 int belt_writer_open(struct belt_writer *writer, const char *backend, struct belt_error *err);
 /* After open(), before the first batch: rows are packed. */
 int belt_writer_pack(struct belt_writer *writer, enum belt_packing packing, int level,
                      struct belt_error *err);
+/* After open(): blocks for files that are written past the page cache. */
+int belt_writer_direct(struct belt_writer *writer, struct belt_error *err);
 /* Waits until the kernel has let go of every batch; tells nobody. */
 void belt_writer_close(struct belt_writer *writer);
 /* As a sink's batch(): 0 written, BELT_PENDING, or negative with the reason in err. */

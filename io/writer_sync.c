@@ -8,6 +8,13 @@ static void add_dirty(struct belt_writer *writer, struct belt_target *target)
     target->next_dirty = NULL;
     *(writer->dirty ? &writer->dirty_last->next_dirty : &writer->dirty) = target;
     writer->dirty_last = target;
+    target->dirty = true;
+}
+
+void belt_sync_want(struct belt_writer *writer, struct belt_target *target)
+{
+    if (!target->dirty && !target->syncing)
+        add_dirty(writer, target);
 }
 
 static void end(struct belt_writer *writer, struct belt_write_list *list, int code)
@@ -26,28 +33,41 @@ static void breaks(struct belt_writer *writer, struct belt_target *target, int c
     target->broken = code;
     end(writer, &target->covered, code);
     end(writer, &target->landed, code);
+    if (target->unit)
+        belt_direct_fail(writer, target, code);
 }
 
 void belt_sync_add(struct belt_writer *writer, struct belt_write *write)
 {
-    struct belt_target *target = write->target;
-    if (!target->landed.first && !target->syncing)
-        add_dirty(writer, target);
-    belt_write_append(&target->landed, write);
+    belt_sync_want(writer, write->target);
+    belt_write_append(&write->target->landed, write);
 }
 
-static void submit(struct belt_writer *writer, struct belt_target *target)
+void belt_sync_go(struct belt_writer *writer, struct belt_target *target)
 {
+    target->sync_next = false;
     target->covers = target->offset;
     target->covered = target->landed;
     target->landed = (struct belt_write_list){ NULL, NULL };
     uint64_t cookie = (uint64_t)(uintptr_t)target | BELT_SYNC_COOKIE;
     int rc = writer->backend->ops->fsync(writer->backend, target->fd, cookie);
-    target->syncing = rc == 0;
     if (rc == 0)
-        writer->syncs++;
+        return;
+    writer->syncs--;
+    target->syncing = false;
+    breaks(writer, target, rc);
+}
+
+/* Of a file past the page cache all that is in blocks has to be written before. */
+static void submit(struct belt_writer *writer, struct belt_target *target)
+{
+    target->syncing = true;
+    writer->syncs++;
+    target->sync_next = target->held.first != NULL;
+    if (target->sync_next)
+        belt_direct_flush(writer, target);
     else
-        breaks(writer, target, rc);
+        belt_sync_go(writer, target);
 }
 
 void belt_sync_start(struct belt_writer *writer, bool now)
@@ -57,6 +77,7 @@ void belt_sync_start(struct belt_writer *writer, bool now)
     while (writer->dirty && writer->syncs < BELT_SYNCS) {
         struct belt_target *target = writer->dirty;
         writer->dirty = target->next_dirty;
+        target->dirty = false;
         submit(writer, target);
     }
     if (!writer->dirty) /* the round is complete */
@@ -73,13 +94,15 @@ void belt_sync_landed(struct belt_writer *writer, struct belt_target *target, in
     }
     target->synced = target->covers;
     end(writer, &target->covered, 0);
-    if (target->landed.first)
+    if (target->landed.first || target->held.first)
         add_dirty(writer, target);
 }
 
 uint64_t belt_writer_deadline(const struct belt_writer *writer)
 {
-    return writer->dirty && writer->syncs < BELT_SYNCS ? writer->due : UINT64_MAX;
+    uint64_t sync = writer->dirty && writer->syncs < BELT_SYNCS ? writer->due : UINT64_MAX;
+    uint64_t write = belt_direct_deadline(writer);
+    return write < sync ? write : sync;
 }
 
 /* Whoever calls this has seen the file drained; others' operations go on. */

@@ -277,6 +277,7 @@ test_packed_rotated_and_durable_files() {
         batcher.sink.file.sync=batch batcher.sink.file.sync_every=1ms \
         batcher.sink.file.max_files=10
     both 0 all_in_order batcher.sink.file.sync=end
+    both 0 all_in_order batcher.sink.file.direct=auto
 }
 
 test_a_sink_in_a_worker() {

@@ -248,15 +248,16 @@ test_durable_where_nothing_can_be_synced() {
     expect_code 0
 }
 
-# Killed at any moment: what its source counts as settled is in the files.
-test_durable_batches_of_a_run_that_is_killed() {
-    cat >follow.yaml <<'YAML'
+# killed_runs MORE: with these settings, killed at any moment, what its source counts as
+# settled is in the files.
+killed_runs() {
+    cat >follow.yaml <<YAML
 name: follow
 source: { file: { paths: in.txt, follow: true, state: positions } }
 batcher:
   bytes: 16KiB
   timeout: 20ms
-  sink: { file: { path: "out/{n}", rotate: { size: 1MB }, sync: batch } }
+  sink: { file: { path: "out/{n}", rotate: { size: 1MB }, $1 } }
 YAML
     lines 60000
     mv in.txt all.txt
@@ -274,6 +275,76 @@ YAML
     timeout -s INT 3 "$BELTWAY" run follow.yaml 2>"$work/err"
     # Each at least once; the last row of a file that was being written may be torn.
     expect_same <(sort -u all.txt) <(cat out/* | grep -aFxf all.txt | sort -u)
+}
+
+test_durable_batches_of_a_run_that_is_killed() {
+    killed_runs 'sync: batch'
+}
+
+# ---- past the page cache ---------------------------------------------------------
+
+test_files_past_the_page_cache() {
+    lines 30000
+    for more in '' ', sync: end' ', mode: append, sync: batch' ', compression: gz'; do
+        into "{ path: out, direct: auto$more }"
+        expect_code 0
+        case $more in
+        *gz) expect_same in.txt <(gzip -dc out) ;;
+        *append*) expect_same <(cat in.txt in.txt) out ;; # behind an end that fills no block
+        *) expect_same in.txt out ;;
+        esac
+    done
+    mkdir rotated
+    into "{ path: 'rotated/{n}', direct: auto, sync: batch, rotate: { size: 1MB } }"
+    expect_same in.txt <(cat rotated/*)
+    (($(stat -c %s rotated/000001) <= 1000000)) || fail "a file is too large"
+}
+
+# A run that is killed leaves what came first, and nothing else: no block is padded.
+test_a_killed_run_leaves_the_beginning_of_its_rows() {
+    lines 60000
+    for when in 1 2 3 4; do
+        cat >sink.yaml <<'YAML'
+source: { file: { paths: in.txt }, rate: { messages: 100000, burst: 1000 } }
+batcher: { bytes: 40KiB, sink: { file: { path: out, mode: append, direct: auto } } }
+YAML
+        rm -f out
+        "$BELTWAY" run sink.yaml 2>"$work/err" &
+        local pid=$!
+        sleep "0.$((when * 13 % 40 + 10))"
+        kill -9 $pid
+        wait $pid 2>/dev/null
+        [[ -s out ]] || fail "nothing was written"
+        expect_same out <(head -c "$(stat -c %s out)" in.txt)
+    done
+}
+
+test_durable_batches_past_the_page_cache_of_a_run_that_is_killed() {
+    killed_runs 'sync: batch, direct: auto'
+}
+
+test_a_file_system_without_a_way_past_its_cache() {
+    lines 10
+    into '{ path: /proc/self/comm, mode: append, direct: true }'
+    expect_code 78
+    expect_err '/proc/self/comm: its file system cannot be written past the page cache: set direct'
+    into '{ path: out.txt, direct: maybe }'
+    expect_code 78
+    expect_err 'sink.yaml:5:36: .direct. '
+}
+
+test_a_direct_file_at_its_limit_has_whole_rows() {
+    lines 20000
+    into '{ path: out.txt, direct: auto }'
+    (ulimit -f 1024 && run run sink.yaml --report report.json && echo $code >code)
+    [[ $(<code) == 1 ]] || fail "exit code $(<code)"
+    expect_err 'File too large'
+    local rows failed
+    rows=$(wc -l <out.txt.partial)
+    ((rows > 3000 && rows < 6500)) || fail "$rows rows"
+    expect_same out.txt.partial <(head -c "$(stat -c %s out.txt.partial)" in.txt)
+    failed=$(grep -oE '[0-9,]+ failed' "$work/err" | tr -dc 0-9)
+    ((rows + failed == 20000)) || fail "$rows written, $failed failed"
 }
 
 test_what_a_later_run_would_replace_is_not_durable() {

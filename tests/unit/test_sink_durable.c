@@ -188,6 +188,20 @@ Test(sink_durable, cuts_a_torn_row_and_goes_on_when_there_is_room_again)
     sink_close(&s);
 }
 
+Test(sink_durable, begins_a_new_file_when_a_write_failed_other_than_for_want_of_room)
+{
+    struct sink s;
+    open_durable(&s, "");
+    fault.script[3] = -EIO;
+    write_rows(&s, 20, 3);
+    for (int i = 0; i < 20; i++)
+        cr_assert_eq(codes[i], 0, "row %d: %s", i, reasons[i]);
+    cr_assert_eq(sink_finish(&s, true), 0, "%s", s.part.err.text);
+    expect_each_once(20, (const char *[]){ "out", "out.1", NULL });
+    cr_assert(*io_text("out") && strcmp(io_text("out.1"), "(none)") != 0);
+    sink_close(&s);
+}
+
 Test(sink_durable, refuses_what_a_later_run_would_replace)
 {
     struct sink s;
