@@ -34,11 +34,14 @@ struct belt_ledger {
 /* Messages are settled: `mask` of the 64 in this word of this ledger. */
 static inline void belt_ledger_settle(struct belt_ledger *ledger, uint64_t word, uint64_t mask)
 {
-    /* R1, pairs with A1 in belt_ledger_free(); R1, pairs with A2 in belt_ledger_tell():
-     * whoever sees the bit sees all that
-     * was done with the message before; without it the source could acknowledge
-     * upstream, or reuse the word, ahead of the sink's stores. */
-    belt_fetch_or(&ledger->done[word & ledger->mask], mask);
+    /* R1, pairs with A1 in belt_ledger_free(), and with A2 in belt_ledger_tell(): whoever
+     * sees the bit sees all that was done with the message before; without it the source
+     * could acknowledge upstream, or reuse the word, ahead of the sink's stores. All bits
+     * of a word at once need no exchange: nobody has another one to set. */
+    if (mask == UINT64_MAX)
+        belt_store_release(&ledger->done[word & ledger->mask], mask);
+    else
+        belt_fetch_or(&ledger->done[word & ledger->mask], mask);
 }
 
 static inline void belt_ledger_fail(struct belt_ledger *ledger, uint64_t word, uint64_t mask)

@@ -220,11 +220,14 @@ static int init(void *state, void *conf, const struct belt_instance *in, struct 
     return rc;
 }
 
-/* Last in, first out: the slab that was used last is the one in the cache. */
+/* The one that was used last is taken last: the kernel copies into memory that has left the
+ * second cache a quarter faster than into lines that lie there changed, and what it copied is
+ * in the cache all the same (docs/decisions/013-file-figures.md). */
 static void recycle(void *state, uint32_t slab)
 {
     struct source_state *s = state;
-    s->free[s->free_used++] = slab;
+    memmove(s->free + 1, s->free, s->free_used++ * sizeof *s->free);
+    s->free[0] = slab;
 }
 
 static int fill(void *state, struct belt_fill *out, struct belt_error *err)

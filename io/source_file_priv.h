@@ -110,7 +110,7 @@ struct source_state {
     bool heads;               /* its first record is its header, and still to be seen */
     char *arena;
     uint32_t slab_size;
-    uint32_t *free; /* stack of slabs nobody uses */
+    uint32_t *free; /* slabs nobody uses, the next one last */
     uint32_t free_used;
     struct source_job jobs[SOURCE_DEPTH]; /* ring: jobs_used from `head`, in order of claim */
     uint32_t head, jobs_used;
