@@ -9,6 +9,8 @@
 #include <cstring>
 #include <memory>
 #include <mutex>
+#include <string>
+#include <unordered_map>
 
 #include "bench/broadway_lines.h"
 #include "bench/job.h"
@@ -126,10 +128,24 @@ const belt_part *add_sink()
 
 // ---- (c): what one callback has seen, by id
 
+// An id of up to seven bytes as one word, its size on top: never 0, and two are the same
+// when the words are. Texts and batches have BELT_PAD bytes to read around them.
+constexpr uint32_t SHORT = 7;
+
+uint64_t word_of(const char *id, uint32_t size)
+{
+    uint64_t word;
+    memcpy(&word, id, sizeof word);
+    return (word & ((UINT64_C(1) << 8 * size) - 1)) | uint64_t(size + 1) << 56;
+}
+
+uint64_t hash_of(uint64_t word)
+{
+    return word * UINT64_C(0x9e3779b97f4a7c15);
+}
+
 struct alignas(64) Slot {
-    uint64_t head; // the id's first eight bytes, 0 behind its end
-    uint32_t size; // 0: free
-    char id[20];
+    uint64_t word; // 0: free
     BroadwayFold fold;
 };
 
@@ -138,50 +154,32 @@ constexpr uint32_t SLOTS = 1u << SLOT_BITS;
 
 struct Map {
     Slot slots[SLOTS];
+    std::unordered_map<std::string, BroadwayFold> others; // longer ones
 };
 
 std::mutex folds_lock;
 std::vector<BroadwayFold> folds;
 
-// Texts and batches have BELT_PAD bytes to read around them.
-uint64_t head_of(const char *id, uint32_t size)
+BroadwayFold &fold_of(Map *map, uint64_t word)
 {
-    uint64_t head;
-    memcpy(&head, id, sizeof head);
-    return size >= 8 ? head : head & ((UINT64_C(1) << 8 * size) - 1);
-}
-
-uint64_t hash_of(uint64_t head)
-{
-    return head * UINT64_C(0x9e3779b97f4a7c15);
-}
-
-bool same_tail(const Slot *slot, const char *id, uint32_t size)
-{
-    return slot->size == size && (size <= 8 || memcmp(slot->id, id, size) == 0);
-}
-
-// Of an id that is new; nullptr: it is too long.
-Slot *new_slot(Slot *slot, uint64_t head, const char *id, uint32_t size)
-{
-    if (size > sizeof slot->id)
-        return nullptr;
-    slot->head = head;
-    slot->size = size;
-    memcpy(slot->id, id, size);
-    return slot;
-}
-
-Slot *slot_of(Map *map, const char *id, uint32_t size)
-{
-    uint64_t head = head_of(id, size);
-    for (uint64_t at = hash_of(head) >> (64 - SLOT_BITS);; at = (at + 1) % SLOTS) {
-        Slot *slot = &map->slots[at];
-        if (slot->head == head && same_tail(slot, id, size))
-            return slot;
-        if (!slot->size)
-            return new_slot(slot, head, id, size);
+    for (uint64_t at = hash_of(word) >> (64 - SLOT_BITS);; at = (at + 1) % SLOTS) {
+        Slot &slot = map->slots[at];
+        if (slot.word == word)
+            return slot.fold;
+        if (!slot.word) {
+            slot.word = word;
+            return slot.fold;
+        }
     }
+}
+
+// Of one of the generator's.
+size_t number_of(uint64_t word)
+{
+    char id[8];
+    memcpy(id, &word, sizeof id);
+    id[4] = 0;
+    return static_cast<size_t>(atoi(id + 1)) % BROADWAY_IDS;
 }
 
 int fold_init(void *state, void *, const belt_instance *, belt_error *)
@@ -197,10 +195,11 @@ int fold_batch(void *state, belt_batch *batch, belt_error *)
     for (uint32_t i = 0; i < batch->count; i++) {
         uint32_t size;
         const char *id = belt_batch_text(batch, i, 0, &size);
-        Slot *slot = slot_of(map, id, size);
-        if (!slot)
-            return -E2BIG;
-        slot->fold.add(belt_batch_number(batch, i, 1));
+        int64_t tenths = belt_batch_number(batch, i, 1);
+        if (size <= SHORT)
+            fold_of(map, word_of(id, size)).add(tenths);
+        else
+            map->others[std::string(id, size)].add(tenths);
     }
     return 0;
 }
@@ -210,8 +209,8 @@ void fold_fini(void *state, void *)
     std::unique_ptr<Map> map(*static_cast<Map **>(state));
     std::lock_guard<std::mutex> guard(folds_lock);
     for (const Slot &slot : map->slots)
-        if (slot.size == 4)
-            folds[static_cast<size_t>(atoi(slot.id + 1)) % BROADWAY_IDS].add(slot.fold);
+        if (slot.word >> 56 == 1 + 4)
+            folds[number_of(slot.word)].add(slot.fold);
 }
 
 int halves_prepare(void *conf, belt_setup *setup, belt_error *err)
@@ -227,7 +226,7 @@ int halves_init(void *state, void *conf, const belt_instance *, belt_error *)
     return 0;
 }
 
-// To the first or the second batcher, by the id's hash.
+// To the first or the second batcher, by the hash of the id's first bytes.
 uint32_t halves_frame(void *state, belt_view *view)
 {
     int sensor = *static_cast<int *>(state);
@@ -236,10 +235,9 @@ uint32_t halves_frame(void *state, belt_view *view)
         for (uint64_t rest = live; rest; rest &= rest - 1) {
             uint32_t size, k = static_cast<uint32_t>(__builtin_ctzll(rest));
             const char *id = belt_text(view, sensor, w * 64 + k, &size);
-            second |= (hash_of(head_of(id, size)) >> 40 & 1) << k;
+            second |= (hash_of(word_of(id, size < SHORT ? size : SHORT)) >> 40 & 1) << k;
         }
-        belt_route_mask(view, w, live & ~second, 0);
-        belt_route_mask(view, w, second, 1);
+        belt_route_mask(view, w, second, 1); // all others go to the first
     }
     return view->end;
 }

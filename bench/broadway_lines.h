@@ -11,12 +11,14 @@ constexpr int BROADWAY_IDS = 413;
 
 /* Of one id; tenths. */
 struct BroadwayFold {
-    int64_t min = INT64_MAX, sum = 0, count = 0, max = INT64_MIN;
+    int64_t min = INT64_MAX, sum = 0, max = INT64_MIN, count = 0;
 
     void add(int64_t value)
     {
-        min = value < min ? value : min;
-        max = value > max ? value : max;
+        if (value < min) /* seldom: a branch is foretold, and nothing is stored */
+            min = value;
+        if (value > max)
+            max = value;
         sum += value;
         count++;
     }
