@@ -68,8 +68,9 @@ struct belt_open_batch {
     char *bytes;
     uint64_t room_bytes;
     uint32_t room_spans, room_runs, state;
-    bool blocks; /* a batch of its key waits for its end */
-    bool whole;  /* its rows are where they were: belt_batches_whole() */
+    bool blocks;                    /* a batch of its key waits for its end */
+    bool whole;                     /* its rows are where they were: belt_batches_whole() */
+    uint32_t even_size, even_count; /* spans are those of so many rows of one size */
     /* -------- core/batch_fail.c only -------- */
     struct belt_batches *home;
     uint16_t *marks;              /* [count]: 0, or 1 + index of the reason; NULL: of the batch */
@@ -121,6 +122,8 @@ struct belt_rows {
     uint32_t count;
     struct belt_run *runs; /* masks lose the bits consumed */
     uint32_t run_count;
+    uint32_t row_size; /* for belt_batches_whole(): of every row, the first at `base`, and
+                        * `spans` is nothing; 0: as said */
 };
 /* Takes rows until none is left or there is no room (as belt_batch_room); how many. */
 uint32_t belt_batch_add_many(struct belt_batches *batches, const char *key, uint32_t key_size,

@@ -17,6 +17,8 @@ static bool is_idle(const struct belt_batches *batches)
 
 static uint64_t bytes_of(const struct belt_rows *rows, uint32_t count)
 {
+    if (rows->row_size)
+        return (uint64_t)rows->row_size * count;
     const struct belt_span *last = &rows->spans[count - 1];
     return (uint64_t)last->at + last->size - rows->spans[0].at;
 }
@@ -28,8 +30,11 @@ static struct belt_open_batch *take_spare(struct belt_batches *batches, uint64_t
     struct belt_open_batch *open = batches->spare;
     if (!open)
         open = batches->spare = belt_batches_make(batches, "", 0, 0, bytes, now);
+    const struct belt_span *spans = open ? open->spans : NULL;
     if (!open || !belt_batches_reserve(batches, open, bytes, rows, runs))
         return NULL;
+    if (open->spans != spans)
+        open->even_count = 0;
     batches->spare = NULL;
     open->first_at = now;
     open->run_count = open->moved = open->taken = 0;
@@ -37,8 +42,26 @@ static struct belt_open_batch *take_spare(struct belt_batches *batches, uint64_t
     return open;
 }
 
-static void place(struct belt_open_batch *open, const struct belt_rows *rows, uint32_t count)
+/* Rows of one size: the same spans as last time. */
+static void place_even(struct belt_open_batch *open, struct belt_rows *rows, uint32_t count)
 {
+    if (open->even_size != rows->row_size || open->even_count < count) {
+        belt_spans_fill(open->spans, count, rows->row_size);
+        open->even_size = rows->row_size;
+        open->even_count = count;
+    }
+    open->batch.bytes = rows->base;
+    open->batch.spans = open->spans;
+    rows->base += (size_t)rows->row_size * count;
+}
+
+static void place(struct belt_open_batch *open, struct belt_rows *rows, uint32_t count)
+{
+    if (rows->row_size) {
+        place_even(open, rows, count);
+        return;
+    }
+    open->even_count = 0;
     uint32_t from = rows->spans[0].at;
     open->batch.bytes = rows->base + from;
     open->batch.spans = rows->spans;
@@ -68,7 +91,7 @@ struct belt_open_batch *belt_batches_whole(struct belt_batches *batches, struct 
     open->batch.attempt = 1;
     open->whole = true;
     belt_batch_move_tickets(open, rows, count);
-    rows->spans += count;
+    rows->spans += rows->row_size ? 0 : count;
     rows->count -= count;
     belt_batches_append(batches, open, BELT_BATCH_FLIGHT);
     return open;

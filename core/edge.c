@@ -6,6 +6,7 @@
 #include "core/lane_priv.h"
 #include "core/nap_priv.h"
 #include "core/overflow_priv.h"
+#include "core/spans_priv.h"
 
 size_t belt_row_frame_size(uint32_t capacity)
 {
@@ -150,7 +151,7 @@ static struct belt_row_frame *row_open(struct belt_row_out *out)
         out->open = row_claim(out);
         if (!out->open)
             return NULL;
-        out->open->count = out->open->flags = 0;
+        out->open->count = out->open->flags = out->open->row_size = 0;
         out->open->bytes = out->open->key_bytes = out->open->runs_used = 0;
         out->open->chunk = out->open->epoch = 0;
     }
@@ -174,7 +175,8 @@ void belt_row_frame_copy(struct belt_row_frame *to, const struct belt_row_frame 
                          uint32_t capacity, bool keyed)
 {
     memcpy(to, from, offsetof(struct belt_row_frame, rows));
-    memcpy(to->rows, from->rows, from->count * sizeof *from->rows);
+    if (!from->row_size)
+        memcpy(to->rows, from->rows, from->count * sizeof *from->rows);
     memcpy(to->runs, from->runs, from->runs_used * sizeof *from->runs);
     memcpy(to->data, from->data, from->bytes);
     if (!keyed)
@@ -183,6 +185,13 @@ void belt_row_frame_copy(struct belt_row_frame *to, const struct belt_row_frame 
     memcpy(to->keys, from->keys, from->count * sizeof *from->keys);
     memcpy(to->hashes, from->hashes, from->count * sizeof *from->hashes);
     memcpy(to->data + at, from->data + at, from->key_bytes);
+}
+
+void belt_row_list(struct belt_row_frame *frame)
+{
+    if (frame->row_size)
+        belt_spans_fill(frame->rows, frame->count, frame->row_size);
+    frame->row_size = 0;
 }
 
 static bool send_local(struct belt_row_out *out)

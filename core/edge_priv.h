@@ -51,12 +51,16 @@ struct belt_row_frame {
     uint32_t count, flags;
     uint64_t chunk, epoch;
     uint32_t bytes, key_bytes, runs_used;
+    uint32_t row_size;                 /* of every row, and `rows` is not written; 0: it is */
     struct belt_span rows[BELT_FRAME]; /* into `data`, each beginning where the one before ends */
     struct belt_span keys[BELT_FRAME]; /* into `data` too, from the end downwards */
     uint32_t hashes[BELT_FRAME];
     struct belt_run runs[BELT_FRAME]; /* tickets of the rows; the reader clears what it moved on */
     char data[]; /* capacity, BELT_PAD bytes between rows and keys, BELT_PAD more */
 };
+
+/* Writes `rows` if it is not. */
+void belt_row_list(struct belt_row_frame *frame);
 
 struct belt_lane;
 
@@ -186,6 +190,7 @@ void belt_row_in_release(struct belt_row_in *in);
 static inline void belt_row_add(struct belt_row_frame *frame, uint32_t size, uint64_t word,
                                 uint64_t bit)
 {
+    belt_row_list(frame);
     frame->rows[frame->count++] = (struct belt_span){ frame->bytes, size };
     frame->bytes += size;
     uint32_t last = frame->runs_used;

@@ -158,9 +158,8 @@ static enum belt_turn idle(struct belt_lane *lane, struct belt_error *err)
 
 static int run_lane(struct belt_lane *lane, struct belt_error *err)
 {
-    uint64_t before = belt_now();
+    uint64_t now = belt_now();
     while (!belt_run_aborting(lane->run)) {
-        uint64_t now = belt_now();
         enum belt_turn outcome = round_of(lane, now, err);
         /* Behind a turn: by now it knows who wants to hear of it. */
         if (__builtin_expect(now >= lane->look_due, 0))
@@ -169,9 +168,9 @@ static int run_lane(struct belt_lane *lane, struct belt_error *err)
             outcome = idle(lane, err);
         else
             belt_idle_reset(&lane->idle);
+        uint64_t before = now;
         now = belt_now();
         share_time(lane, now - before, outcome == BELT_TURN_BUSY);
-        before = now;
         if (outcome == BELT_TURN_FAILED)
             return err->code < 0 ? err->code : -EIO;
         if (outcome == BELT_TURN_ENDED)

@@ -68,6 +68,8 @@ uint64_t belt_overflow_record(uint32_t capacity)
 /* Rows lie one behind another, so their sizes say where; and often these are the same. */
 static uint32_t pack_sizes(const struct belt_row_frame *frame, uint32_t *sizes)
 {
+    if (frame->row_size)
+        return frame->row_size;
     uint32_t first = frame->count ? frame->rows[0].size : 0, differ = 0;
     for (uint32_t i = 0; i < frame->count; i++)
         differ |= frame->rows[i].size ^ first;
@@ -95,7 +97,7 @@ void belt_pack(struct belt_overflow *over, struct belt_packed *packed,
 void belt_unpack(const struct belt_overflow *over, struct belt_row_frame *frame,
                  const struct belt_packed *packed)
 {
-    uint32_t at = 0, same = packed->row_size;
+    uint32_t at = 0;
     frame->chunk = packed->chunk;
     frame->epoch = packed->epoch;
     frame->count = packed->count;
@@ -103,8 +105,9 @@ void belt_unpack(const struct belt_overflow *over, struct belt_row_frame *frame,
     frame->bytes = packed->bytes;
     frame->key_bytes = packed->key_bytes;
     frame->runs_used = packed->runs_used;
-    for (uint32_t i = 0; i < packed->count; at += frame->rows[i++].size)
-        frame->rows[i] = (struct belt_span){ at, same ? same : over->sizes[i] };
+    frame->row_size = packed->row_size;
+    for (uint32_t i = 0; !frame->row_size && i < packed->count; at += frame->rows[i++].size)
+        frame->rows[i] = (struct belt_span){ at, over->sizes[i] };
 }
 
 void belt_pieces(struct belt_overflow *over, const struct belt_packed *packed,

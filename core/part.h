@@ -288,6 +288,10 @@ struct belt_format {
      * bytes written. Both or none of the two; they must agree with bound() and row(). */
     size_t (*rows)(const void *conf, const struct belt_view *view, uint32_t w, uint64_t mask,
                    char *out, uint32_t at, struct belt_span *places);
+    /* Optional, with these two: the size of each of those rows when it is the same for all
+     * of them and that is cheap to see, else 0. Then bounds() is not asked, and `places`
+     * of rows() may be NULL: everybody knows them. */
+    size_t (*even)(const void *conf, const struct belt_view *view, uint32_t w, uint64_t mask);
 };
 
 #ifdef __cplusplus

@@ -10,6 +10,7 @@ struct word {
     const struct belt_outlet *outlet;
     const struct belt_view *view;
     uint32_t w;
+    uint32_t row_size;   /* of every row; 0: they differ, or their keys matter more */
     uint32_t hashes[64]; /* of the keys, when there are any */
     uint8_t tags[64];    /* a byte of each: 64 are compared at once */
     uint8_t edges[64];   /* the instance that each row goes to, when there are several */
@@ -67,10 +68,21 @@ static void choose_edges(struct word *word, uint64_t mask)
     }
 }
 
+/* Rows with keys are looked at one by one: their places are listed in any case. */
+static uint32_t size_of(const struct word *word, uint64_t mask)
+{
+    const struct belt_format *format = word->outlet->format;
+    if (!format->even || word->outlet->batcher->key >= 0)
+        return 0;
+    return (uint32_t)format->even(word->outlet->batcher->format.conf, word->view, word->w, mask);
+}
+
 static size_t bound_of(const struct word *word, uint64_t mask)
 {
     const struct belt_format *format = word->outlet->format;
     const void *conf = word->outlet->batcher->format.conf;
+    if (word->row_size)
+        return (size_t)word->row_size * (uint32_t)__builtin_popcountll(mask);
     if (format->rows)
         return format->bounds(conf, word->view, word->w, mask);
     size_t bytes = 0;
@@ -79,7 +91,7 @@ static size_t bound_of(const struct word *word, uint64_t mask)
     return bytes;
 }
 
-/* The bytes of the rows, whose places from `at` on go to rows[]. */
+/* The bytes of the rows, whose places from `at` on go to rows[], if that is not NULL. */
 static size_t put_rows(const struct word *word, uint64_t mask, char *to, uint32_t at,
                        struct belt_span *rows)
 {
@@ -148,13 +160,25 @@ static uint64_t group_of(const struct word *word, uint64_t mask)
     return group;
 }
 
+/* Where the places of the next rows go; NULL: all rows of the frame have their size. */
+static struct belt_span *places_in(struct belt_row_frame *frame, uint32_t row_size)
+{
+    if (row_size && !frame->count)
+        frame->row_size = row_size;
+    if (row_size && frame->row_size == row_size)
+        return NULL;
+    belt_row_list(frame);
+    return frame->rows + frame->count;
+}
+
 /* `one_key`: of all of them. */
 static void put_group(const struct word *word, struct belt_row_out *out,
                       struct belt_row_frame *frame, uint64_t group, bool one_key)
 {
     uint32_t first = frame->count, count = (uint32_t)__builtin_popcountll(group);
-    frame->bytes += (uint32_t)put_rows(word, group, frame->data + frame->bytes, frame->bytes,
-                                       frame->rows + first);
+    struct belt_span *places = places_in(frame, word->row_size);
+    frame->bytes +=
+        (uint32_t)put_rows(word, group, frame->data + frame->bytes, frame->bytes, places);
     if (one_key)
         put_key(word, group, frame, out->capacity, first, count);
     else if (word->outlet->batcher->key >= 0)
@@ -227,6 +251,7 @@ bool belt_row_word(struct belt_chain_stage *chain, struct belt_outlet *outlet,
     word.outlet = outlet;
     word.view = view;
     word.w = w;
+    word.row_size = size_of(&word, *todo);
     /* Of all rows, even where an edge takes a part: it is asked for once. */
     size_t bound = bound_of(&word, *todo);
     if (outlet->batcher->key < 0 && outlet->batcher->partition < 0) {

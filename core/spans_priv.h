@@ -2,6 +2,7 @@
 #ifndef BELT_SPANS_PRIV_H
 #define BELT_SPANS_PRIV_H
 
+#include <stdbool.h>
 #include <string.h>
 
 #include "core/view.h"
@@ -20,6 +21,37 @@ static inline uint64_t belt_spans_bytes(const struct belt_span *spans, uint32_t 
 #endif
     }
     return bytes;
+}
+
+/* Whether all have the size of the first. */
+static inline bool belt_spans_even(const struct belt_span *spans, uint32_t count)
+{
+    uint64_t differ = 0, first, word;
+    memcpy(&first, spans, sizeof first);
+    for (uint32_t i = 0; i < count; i++) {
+        memcpy(&word, &spans[i], sizeof word);
+        differ |= word ^ first;
+    }
+#if __BYTE_ORDER__ == __ORDER_BIG_ENDIAN__
+    return !(uint32_t)differ;
+#else
+    return !(differ >> 32);
+#endif
+}
+
+/* The size of those of `mask` when it is one, also of those between them; else 0. */
+static inline uint32_t belt_spans_size(const struct belt_span spans[64], uint64_t mask)
+{
+    uint32_t first = (uint32_t)__builtin_ctzll(mask);
+    uint32_t count = 64 - (uint32_t)__builtin_clzll(mask) - first;
+    return belt_spans_even(spans + first, count) ? spans[first].size : 0;
+}
+
+/* Of rows of one size, one after another. */
+static inline void belt_spans_fill(struct belt_span *spans, uint32_t count, uint32_t size)
+{
+    for (uint32_t i = 0; i < count; i++)
+        spans[i] = (struct belt_span){ i * size, size };
 }
 
 /* Copies them, moved on by so many bytes (modulo 2^32). */

@@ -196,6 +196,7 @@ static bool take_one(struct belt_batcher_stage *b, struct belt_row_in *in,
                      struct belt_row_frame *frame, uint64_t now)
 {
     uint32_t hash;
+    belt_row_list(frame);
     struct belt_span key = key_at(b, frame, in->row, &hash), row = frame->rows[in->row];
     char *room = belt_batch_room(b->batches, frame->data + key.at, key.size, hash, row.size, now);
     if (!room)
@@ -224,17 +225,22 @@ static bool take_many(struct belt_batcher_stage *b, struct belt_row_in *in,
 {
     uint32_t hash;
     struct belt_span key = key_at(b, frame, in->row, &hash);
-    struct belt_rows rows = { .base = frame->data,
+    struct belt_rows rows = { .base = frame->data + (size_t)frame->row_size * in->row,
                               .spans = frame->rows + in->row,
                               .count = count,
                               .runs = frame->runs + in->run,
-                              .run_count = frame->runs_used - in->run };
+                              .run_count = frame->runs_used - in->run,
+                              .row_size = frame->row_size };
     if (b->spec->key < 0 && !b->sink->poll && !b->worker)
         take_whole(b, &rows, now);
     in->row += count - rows.count;
-    if (rows.count)
+    if (rows.count) {
+        belt_row_list(frame);
+        rows.base = frame->data;
+        rows.spans = frame->rows + in->row;
         in->row +=
             belt_batch_add_many(b->batches, frame->data + key.at, key.size, hash, &rows, now);
+    }
     in->run = (uint32_t)(rows.runs - frame->runs);
     return rows.count == 0;
 }

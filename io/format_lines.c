@@ -62,10 +62,23 @@ static inline size_t put_texts(const struct belt_view *view, uint32_t w, uint64_
         to += text.size;
         if (end)
             *to++ = '\n';
-        *places++ = (struct belt_span){ at, text.size + end };
+        if (places)
+            *places++ = (struct belt_span){ at, text.size + end };
         at += text.size + end;
     }
     return (size_t)(to - out);
+}
+
+static size_t text_size(const struct belt_view *view, uint32_t w, uint64_t mask)
+{
+    return belt_spans_size(view->columns[0].as.spans + (size_t)w * 64, mask);
+}
+
+static size_t line_even(const void *conf, const struct belt_view *view, uint32_t w, uint64_t mask)
+{
+    size_t size = text_size(view, w, mask);
+    (void)conf;
+    return size ? size + 1 : 0;
 }
 
 static size_t line_bounds(const void *conf, const struct belt_view *view, uint32_t w, uint64_t mask)
@@ -87,11 +100,17 @@ static size_t raw_bounds(const void *conf, const struct belt_view *view, uint32_
     return text_bytes(view, w, mask);
 }
 
-/* Whether 64 texts lie one after another, as a source leaves them. */
-static bool lie_together(const struct belt_span *spans)
+static size_t raw_even(const void *conf, const struct belt_view *view, uint32_t w, uint64_t mask)
+{
+    (void)conf;
+    return text_size(view, w, mask);
+}
+
+/* Whether texts lie one after another, as a source leaves them. */
+static bool lie_together(const struct belt_span *spans, uint32_t count)
 {
     uint32_t apart = 0;
-    for (uint32_t k = 0; k < 63; k++)
+    for (uint32_t k = 0; k + 1 < count; k++)
         apart |= (spans[k].at + spans[k].size) ^ spans[k + 1].at;
     return !apart;
 }
@@ -99,12 +118,16 @@ static bool lie_together(const struct belt_span *spans)
 static size_t raws(const void *conf, const struct belt_view *view, uint32_t w, uint64_t mask,
                    char *out, uint32_t at, struct belt_span *places)
 {
-    const struct belt_span *spans = view->columns[0].as.spans + (size_t)w * 64;
+    uint32_t first = (uint32_t)__builtin_ctzll(mask);
+    uint32_t count = (uint32_t)__builtin_popcountll(mask);
+    const struct belt_span *spans = view->columns[0].as.spans + (size_t)w * 64 + first;
+    bool gaps = mask >> first & ((mask >> first) + 1);
     (void)conf;
-    if (mask != UINT64_MAX || !lie_together(spans))
+    if (gaps || !lie_together(spans, count))
         return put_texts(view, w, mask, out, at, places, 0);
-    uint32_t bytes = spans[63].at + spans[63].size - spans[0].at, shift = at - spans[0].at;
-    belt_spans_move(places, spans, 64, shift);
+    uint32_t bytes = spans[count - 1].at + spans[count - 1].size - spans[0].at;
+    if (places)
+        belt_spans_move(places, spans, count, at - spans[0].at);
     memcpy(out, view->columns[0].base + spans[0].at, bytes);
     return bytes;
 }
@@ -121,6 +144,7 @@ const struct belt_format belt_format_lines = {
     .end_size = 1,
     .bounds = line_bounds,
     .rows = lines,
+    .even = line_even,
 };
 
 const struct belt_format belt_format_raw = {
@@ -134,4 +158,5 @@ const struct belt_format belt_format_raw = {
     .row = raw,
     .bounds = raw_bounds,
     .rows = raws,
+    .even = raw_even,
 };

@@ -105,6 +105,22 @@ static size_t bounds(const void *part_conf, const struct belt_view *view, uint32
     return size;
 }
 
+static size_t even(const void *part_conf, const struct belt_view *view, uint32_t w, uint64_t mask)
+{
+    const struct packed_conf *conf = part_conf;
+    size_t size = 8 * (size_t)conf->rows.used;
+    for (int c = 0; conf->texts && c < conf->rows.used; c++) {
+        if (!(conf->texts >> c & 1))
+            continue;
+        const struct belt_span *spans = view->columns[conf->rows.column[c]].as.spans;
+        uint32_t text = belt_spans_size(spans + (size_t)w * 64, mask);
+        if (!text)
+            return 0;
+        size += text;
+    }
+    return (size + 7) & ~(size_t)7;
+}
+
 static size_t rows(const void *part_conf, const struct belt_view *view, uint32_t w, uint64_t mask,
                    char *out, uint32_t at, struct belt_span *places)
 {
@@ -133,4 +149,5 @@ const struct belt_format belt_format_packed = {
     .row = row,
     .bounds = bounds,
     .rows = rows,
+    .even = even,
 };

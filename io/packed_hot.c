@@ -43,15 +43,42 @@ ALWAYS size_t put_rows(const struct belt_packed_cells *cells, int used, uint32_t
     uint32_t bytes = 0;
     for (; mask; mask &= mask - 1) {
         uint32_t size = put_row(cells, used, texts, (uint32_t)__builtin_ctzll(mask), out + bytes);
-        *places++ = (struct belt_span){ at + bytes, size };
+        if (places)
+            *places++ = (struct belt_span){ at + bytes, size };
         bytes += size;
     }
     return bytes;
 }
 
+/* A text and a number; all texts have one size from 4 to 8. In locals, and each cell by
+ * one store. */
+ALWAYS size_t put_short(const struct belt_packed_cells *cells, uint64_t mask, char *out)
+{
+    const struct belt_span *spans = cells[0].as.spans;
+    const int64_t *numbers = cells[1].as.numbers;
+    const char *base = cells[0].base;
+    uint32_t size = spans[__builtin_ctzll(mask)].size;
+    const uint64_t place = 16 | (uint64_t)size << 32;
+    char *to = out;
+    for (; mask; mask &= mask - 1, to += 24) {
+        uint32_t k = (uint32_t)__builtin_ctzll(mask), low, high;
+        const char *text = base + spans[k].at;
+        memcpy(&low, text, 4); /* two that overlap: not a byte beside it is read */
+        memcpy(&high, text + size - 4, 4);
+        uint64_t cell = low | (uint64_t)high << 8 * (size - 4);
+        memcpy(to, &place, 8);
+        memcpy(to + 8, &numbers[k], 8);
+        memcpy(to + 16, &cell, 8);
+    }
+    return (size_t)(to - out);
+}
+
 size_t BELT_HOT(belt_packed_rows)(const struct belt_packed_cells *cells, int used, uint32_t texts,
                                   uint64_t mask, char *out, uint32_t at, struct belt_span *places)
 {
+    uint32_t first = texts & 1 ? cells[0].as.spans[__builtin_ctzll(mask)].size : 0;
+    if (!places && used == 2 && texts == 1 && first >= 4 && first <= 8)
+        return put_short(cells, mask, out);
     if (used == 1 && texts == 0)
         return put_rows(cells, 1, 0, mask, out, at, places);
     if (used == 2 && texts == 0)

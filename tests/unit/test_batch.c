@@ -188,7 +188,7 @@ static void rows_of(struct rows_fixture *f, uint32_t count)
         f->spans[i] = (struct belt_span){ 5 + 4 * i, 4 };
         f->runs[(60 + i) / 64].mask |= 1ull << (60 + i) % 64;
     }
-    f->rows = (struct belt_rows){ f->bytes, f->spans, count, f->runs, 2 };
+    f->rows = (struct belt_rows){ f->bytes, f->spans, count, f->runs, 2, 0 };
 }
 
 Test(batch, takes_many_rows_at_once)

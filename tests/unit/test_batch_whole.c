@@ -22,15 +22,20 @@ static void frame_of(struct frame *f, uint32_t gap)
         f->spans[i] = (struct belt_span){ gap + 2 * i, 2 };
     }
     f->runs[0] = (struct belt_run){ WHERE, (1u << ROWS) - 1 };
-    f->rows = (struct belt_rows){ f->bytes, f->spans, ROWS, f->runs, 1 };
+    f->rows = (struct belt_rows){ f->bytes, f->spans, ROWS, f->runs, 1, 0 };
+}
+
+static void expect_sizes(const struct belt_open_batch *open, uint32_t size)
+{
+    for (uint32_t i = 0; i < open->batch.count; i++) {
+        cr_assert_eq(open->batch.spans[i].at, size * i);
+        cr_assert_eq(open->batch.spans[i].size, size);
+    }
 }
 
 static void expect_spans(const struct belt_open_batch *open)
 {
-    for (uint32_t i = 0; i < open->batch.count; i++) {
-        cr_assert_eq(open->batch.spans[i].at, 2 * i);
-        cr_assert_eq(open->batch.spans[i].size, 2);
-    }
+    expect_sizes(open, 2);
 }
 
 Test(batch_whole, leaves_the_rows_where_they_are)
@@ -52,6 +57,50 @@ Test(batch_whole, leaves_the_rows_where_they_are)
     cr_assert_null(belt_batches_whole(batches, &f.rows, 0));
     cr_assert_eq(f.runs[0].mask, 0);
     cr_assert_eq(belt_batches_check(batches), 0);
+    belt_batches_free(batches);
+}
+
+/* As a frame whose rows are of one size: nobody wrote where they are. */
+static void frame_of_size(struct frame *f, uint32_t size)
+{
+    frame_of(f, 0);
+    f->rows.spans = NULL;
+    f->rows.row_size = size;
+    f->rows.count = 2 * ROWS / size;
+}
+
+Test(batch_whole, knows_where_rows_of_one_size_are)
+{
+    struct belt_batches *batches = made(&usual);
+    static const uint32_t sizes[] = { 2, 4, 1, 2, 3 }; /* those of the last one are not kept */
+    struct frame f;
+    for (size_t s = 0; s < sizeof sizes / sizeof *sizes; s++) {
+        uint32_t size = sizes[s], whole = 2 * ROWS / size / 4;
+        frame_of_size(&f, size);
+        for (uint32_t n = 0; n < whole && n * 4 < ROWS; n++) {
+            struct belt_open_batch *open = belt_batches_whole(batches, &f.rows, 0);
+            cr_assert_not_null(open);
+            cr_assert_eq(open->batch.bytes, f.bytes + (size_t)4 * size * n);
+            cr_assert_eq(open->batch.bytes_size, 4 * size);
+            expect_sizes(open, size);
+            belt_batches_give_back(batches, open);
+        }
+    }
+    belt_batches_free(batches);
+}
+
+Test(batch_whole, owns_rows_of_one_size)
+{
+    struct belt_batches *batches = made(&usual);
+    struct frame f;
+    frame_of_size(&f, 2);
+    struct belt_open_batch *open = belt_batches_whole(batches, &f.rows, 0);
+    belt_batch_own(open);
+    memset(&f, 'x', sizeof f);
+    expect(open, "", "00010203", 4, BELT_TRIGGER_SIZE);
+    expect_spans(open);
+    cr_assert_eq(belt_batches_check(batches), 0);
+    belt_batches_give_back(batches, open);
     belt_batches_free(batches);
 }
 
@@ -169,4 +218,29 @@ Test(batch_whole, comes_again_as_it_was, .timeout = 20)
     cr_assert_eq(moody.taken, 6000);
     cr_assert_eq(moody.letters, 1500 * (1 + 4 + 9 + 8));
     belt_pipeline_free(p);
+}
+
+/* `with`: words beside four of one size each, in the same frames or in frames of their own. */
+static void comes_in_sizes(const char *with, uint64_t letters)
+{
+    char yaml[400];
+    snprintf(yaml, sizeof yaml,
+             "sources: { same: { say: { words: 'aa,bb,cc,dd', repeat: 1500 } },\n"
+             "  other: { say: { words: '%s', repeat: 1500 } } }\n"
+             "batcher: { size: 100, attempts: 2, backoff: 1ms, sink: moody }\n",
+             with);
+    struct belt_pipeline *p = pipeline_with(&moody_sink.part, yaml);
+    struct belt_error err = { 0 };
+    memset(&moody, 0, sizeof moody);
+    cr_assert_eq(turn_to_end(p, &err), -EPIPE, "%s", err.text);
+    cr_assert_eq(moody.taken, 12000);
+    cr_assert_eq(moody.letters, 1500 * (20 + letters));
+    belt_pipeline_free(p);
+}
+
+Test(batch_whole, comes_in_one_size_or_in_several, .timeout = 20)
+{
+    comes_in_sizes("bb,dd,ff,aa", 2 * (2 + 4 + 6 + 1));
+    comes_in_sizes("bbb,ddd,fff,aaa", 3 * (2 + 4 + 6 + 1));
+    comes_in_sizes("a,bb,ccc,dd", 1 + 4 + 9 + 8);
 }

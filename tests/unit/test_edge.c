@@ -52,6 +52,44 @@ Test(edge, keeps_rows_of_a_frame_next_to_each_other)
     belt_mem_unmap(&e.mem);
 }
 
+/* Three rows "ab" that nobody lists. */
+static struct belt_row_frame *put_even(struct edge *e)
+{
+    struct belt_row_frame *frame = belt_row_out_rooms(&e->out, 3, 6, 0);
+    cr_assert_not_null(frame);
+    memcpy(frame->data, "ababab", 6);
+    memset(frame->rows, 0xff, sizeof frame->rows);
+    frame->row_size = 2;
+    frame->count = 3;
+    frame->bytes = 6;
+    frame->runs[frame->runs_used++] = (struct belt_run){ 0, 7 };
+    return frame;
+}
+
+Test(edge, lists_rows_of_one_size_when_another_comes)
+{
+    struct edge e = edge_new(4);
+    struct belt_row_frame *frame = put_even(&e);
+    cr_assert(put(&e, 5, 'x', 0, 8));
+    cr_assert_eq(frame->row_size, 0);
+    for (uint32_t i = 0; i < 4; i++) {
+        cr_assert_eq(frame->rows[i].at, 2 * i);
+        cr_assert_eq(frame->rows[i].size, i < 3 ? 2 : 5);
+    }
+    belt_mem_unmap(&e.mem);
+}
+
+Test(edge, forgets_the_size_of_rows_with_their_frame)
+{
+    struct edge e = edge_new(4);
+    put_even(&e);
+    cr_assert(belt_row_out_flush(&e.out, 0, 0, 0));
+    cr_assert_eq(belt_row_in_peek(&e.in)->row_size, 2);
+    cr_assert(put(&e, 1, 'x', 0, 1));
+    cr_assert_eq(e.out.open->row_size, 0);
+    belt_mem_unmap(&e.mem);
+}
+
 Test(edge, merges_tickets_of_one_word)
 {
     struct edge e = edge_new(4);

@@ -312,6 +312,44 @@ static void fill_many(struct many *m)
         (struct belt_view){ .size = sizeof m->view, .columns_used = 5, .columns = m->columns };
 }
 
+/* All names of so many bytes: without places. */
+static void packs_even(const char *settings, bool text, uint32_t size)
+{
+    static struct format f;
+    static struct many m;
+    static char one[256], all[64 * 256];
+    cr_assert_eq(format_open(&f, &belt_format_packed, settings, 4), 0, "%s", f.part.err.text);
+    for (int round = 0; round < 20; round++) {
+        uint64_t mask = round ? (uint64_t)rand() << 33 | (uint64_t)rand() << 5 | 3 : UINT64_MAX;
+        fill_many(&m);
+        for (uint32_t i = 0; i < 64; i++)
+            m.names[i].size = size;
+        size_t each = f.format->even(f.part.conf, &m.view, 0, mask), at = 0;
+        cr_assert_neq(each, 0);
+        cr_assert_eq(f.format->rows(f.part.conf, &m.view, 0, mask, all, 16, NULL),
+                     each * (size_t)__builtin_popcountll(mask));
+        for (uint64_t rest = mask; rest; rest &= rest - 1, at += each) {
+            uint32_t i = (uint32_t)__builtin_ctzll(rest);
+            cr_assert_eq(f.format->row(f.part.conf, &m.view, i, one), each);
+            cr_assert_eq(memcmp(one, all + at, each), 0, "%s, %u", settings, size);
+        }
+        m.names[1].size++;
+        cr_assert_eq(f.format->even(f.part.conf, &m.view, 0, mask) == 0, text);
+    }
+    io_free(&f.part);
+}
+
+Test(format, packed_needs_no_places_for_rows_of_one_size)
+{
+    for (uint32_t size = 1; size < 40; size++) {
+        packs_even("{ columns: [name, count] }", true, size);
+        packs_even("{ columns: [count, name] }", true, size);
+        packs_even("{ columns: [name, name, ratio] }", true, size);
+    }
+    packs_even("{ columns: [count] }", false, 1);
+    packs_even("{ columns: [count, mean] }", false, 1);
+}
+
 static void packs_the_same(const char *settings)
 {
     static struct format f;

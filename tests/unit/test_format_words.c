@@ -19,11 +19,11 @@ struct texts {
 };
 
 /* 128 texts of up to `most` bytes; with gaps between them, or one after another. */
-static void say(struct texts *t, uint32_t most, bool gaps)
+static void say_sizes(struct texts *t, uint32_t least, uint32_t most, bool gaps)
 {
     uint32_t at = BELT_PAD;
     for (uint32_t i = 0; i < 128; i++) {
-        uint32_t size = most ? (uint32_t)rand() % (most + 1) : 0;
+        uint32_t size = least + (uint32_t)rand() % (most - least + 1);
         t->spans[i] = (struct belt_span){ at, size };
         for (uint32_t b = 0; b < size; b++)
             t->bytes[at + b] = (char)('a' + (i + b) % 26);
@@ -31,6 +31,11 @@ static void say(struct texts *t, uint32_t most, bool gaps)
     }
     t->column = (struct belt_column){ t->bytes, { .spans = t->spans } };
     t->view = (struct belt_view){ .size = sizeof t->view, .columns = &t->column };
+}
+
+static void say(struct texts *t, uint32_t most, bool gaps)
+{
+    say_sizes(t, 0, most, gaps);
 }
 
 static void compare(const struct belt_format *format, const struct texts *t, uint64_t mask)
@@ -50,6 +55,35 @@ static void compare(const struct belt_format *format, const struct texts *t, uin
     cr_assert_eq(size, at);
     cr_assert_leq(size, bound);
     cr_assert_eq(memcmp(many, one, at), 0);
+}
+
+/* Without places: they are those of rows of one size. */
+static void compare_even(const struct belt_format *format, const struct texts *t, uint64_t mask)
+{
+    static char many[TEXT + BELT_PAD], one[TEXT + BELT_PAD];
+    size_t each = format->even(NULL, &t->view, 1, mask), at = 0;
+    cr_assert_eq(each, t->spans[64].size + format->end_size);
+    cr_assert_eq(format->rows(NULL, &t->view, 1, mask, many, 7, NULL),
+                 each * (size_t)__builtin_popcountll(mask));
+    for (uint64_t rest = mask; rest; rest &= rest - 1, at += each) {
+        uint32_t i = 64 + (uint32_t)__builtin_ctzll(rest);
+        cr_assert_eq(format->row(NULL, &t->view, i, one), each);
+        cr_assert_eq(memcmp(many + at, one, each), 0);
+    }
+}
+
+static void compare_all_even(const struct belt_format *format)
+{
+    static struct texts t;
+    for (uint32_t size = 1; size < 70; size++) {
+        say_sizes(&t, size, size, size % 2);
+        compare_even(format, &t, UINT64_MAX);
+        compare_even(format, &t, UINT64_C(0xfff0));
+        compare_even(format, &t, UINT64_C(0x8000000000000001));
+        t.spans[64 + 33].size--;
+        cr_assert_eq(format->even(NULL, &t.view, 1, UINT64_MAX), 0);
+        compare_even(format, &t, UINT64_C(0x1fffffff5));
+    }
 }
 
 static void compare_all(const struct belt_format *format)
@@ -76,6 +110,12 @@ Test(format_words, lines_are_the_same_many_at_once)
 Test(format_words, raw_is_the_same_many_at_once)
 {
     compare_all(&belt_format_raw);
+}
+
+Test(format_words, rows_of_one_size_need_no_places)
+{
+    compare_all_even(&belt_format_lines);
+    compare_all_even(&belt_format_raw);
 }
 
 /* ---- in pipelines ------------------------------------------------------------- */
