@@ -296,10 +296,7 @@ static void carve_retry(struct belt_engine_run *run, struct belt_chain_stage *ch
     if (!memory)
         return;
     chain->retry = belt_retry_init(memory, spec->retry_memory, &spec->retry, spec->retry_ordered);
-    /* A field of the source, or of a processor before this one, is known from the start. */
-    int step = spec->retry_ordered > 0 ? spec->column_step[spec->retry_ordered] : 0;
-    if (step > chain->processor->first_step)
-        chain->engine.keyed_step = step - chain->processor->first_step;
+    chain->engine.keyed_step = belt_retry_keyed_step(spec, chain->processor);
 }
 
 static void carve_holds(struct belt_engine_run *run)

@@ -11,6 +11,8 @@
 static void wire_worker(struct belt_chain_stage *chain)
 {
     struct belt_worker *worker = chain->worker;
+    if (chain->retry)
+        return; /* its own lane does */
     struct belt_lane **writer = chain->ins_used ? &chain->ins[0].writer : chain->intake.writers;
     worker->writer = *writer;
     *writer = NULL;
@@ -33,9 +35,11 @@ void belt_worker_carve(struct belt_engine_run *run, struct belt_chain_stage *cha
     belt_carve_for(run, &chain->stage);
     struct belt_mem results = belt_carve_ring(run, conf);
     worker->block = belt_carve(run, sizeof *worker->block, 4096);
+    if (run->spec->retry.attempts > 1)
+        belt_fed_carve(run, chain);
     if (!results.base)
         return;
-    const struct belt_rx *input = chain->ins_used ? &chain->ins[0].rx : &chain->intake.rx;
+    const struct belt_rx *input = belt_worker_input(chain);
     const struct belt_ring *intake = input->ring;
     belt_rx_open(&worker->results, results);
     worker->slots = worker->results.ring->slots;
@@ -50,6 +54,7 @@ void belt_worker_carve(struct belt_engine_run *run, struct belt_chain_stage *cha
                                             .results_size = results.size,
                                             .room_size = room,
                                             .slots = worker->slots,
+                                            .fed = chain->retry != NULL,
                                             /* Its lane sleeps while it works; left to the kernel,
                                              * two workers are on one CPU now and then. */
                                             .cpu = chain->stage.lane->cpu };

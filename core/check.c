@@ -157,7 +157,10 @@ static void each_rows(struct finds *f, const void *slot, const void *who)
 /* What waits to be tried again, and the frame in hand when that is made of such. */
 static void find_retry(struct finds *f, const struct belt_chain_stage *chain)
 {
-    belt_retry_each_run(chain->retry, find, f);
+    const struct belt_retry *r = chain->retry;
+    belt_retry_each_run(r, find, f);
+    for (uint32_t i = 0; r->fed.out && i < r->frame.count; i++)
+        find(f, &(struct belt_run){ r->tickets[i].word, r->tickets[i].bit });
     if (chain->frame == &chain->retry->frame && !f->run->plan->pooled)
         find_tickets(f, chain);
 }

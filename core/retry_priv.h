@@ -18,6 +18,7 @@
 
 #include "core/batch_priv.h"
 #include "core/edge_priv.h"
+#include "core/link_priv.h"
 #include "core/part.h"
 
 #define BELT_RETRY_NONE UINT32_MAX
@@ -25,8 +26,6 @@
 
 struct belt_chain_stage;
 struct belt_engine_run;
-struct belt_ticket;
-struct belt_origin;
 
 /* In exactly one of: free; a queue of those due; behind another; in hand. Always, unless
  * free, in the list by place in the arena. */
@@ -50,6 +49,25 @@ struct belt_retry_queue {
     uint32_t first, last;
 };
 
+/* What a worker reads instead of its intake (retry_fed.c). */
+struct belt_fed_frame {
+    struct belt_input_frame frame; /* first: it is one */
+    bool again;                    /* the private one: */
+    uint64_t bytes;                /* else: that all of it would take in the store */
+    uint16_t tries[BELT_FRAME];
+    struct belt_origin origins[BELT_FRAME];
+};
+
+struct belt_fed {
+    struct belt_tx tx;
+    struct belt_rx rx;        /* ours: of the frames that no result was finished of */
+    uint32_t frames;          /* of the intake, among these */
+    uint64_t messages, bytes; /* of those */
+    bool out;                 /* the private frame is among them */
+    char *copy;               /* [room]: its payloads */
+    uint32_t room;
+};
+
 struct belt_retry {
     struct belt_retry_entry *entries; /* [count] */
     uint32_t *buckets;                /* [count rounded up to a power of two] */
@@ -68,6 +86,7 @@ struct belt_retry {
     struct belt_origin *origins;
     uint16_t tries[BELT_FRAME];
     struct belt_input_frame frame;
+    struct belt_fed fed; /* where the steps run in a worker */
 };
 
 /* ---- the store ----------------------------------------------------------------- */
@@ -105,7 +124,19 @@ struct belt_input_frame *belt_retry_frame(struct belt_chain_stage *chain, uint64
 void belt_retry_loaded(struct belt_chain_stage *chain);
 /* Takes out of [first, end) what failed and is to be tried again, and what waits behind it. */
 void belt_retry_sort(struct belt_chain_stage *chain, uint32_t first, uint32_t end);
+/* 1 + the step after which the ordered field is known; 0: from the start. */
+int belt_retry_keyed_step(const struct belt_spec *spec, const struct belt_processor_spec *p);
 /* chain->frame is through. True: it was the private one. */
 bool belt_retry_done(struct belt_chain_stage *chain);
+
+/* ---- with a worker (retry_fed.c) ------------------------------------------------- */
+
+void belt_fed_carve(struct belt_engine_run *run, struct belt_chain_stage *chain);
+/* Gives the worker what is due again, and new frames. */
+void belt_fed_give(struct belt_chain_stage *chain, uint64_t now);
+/* The frame of the next result comes into hand. False: none is with the worker. */
+bool belt_fed_take(struct belt_chain_stage *chain);
+/* That frame is through. */
+void belt_fed_release(struct belt_chain_stage *chain);
 
 #endif

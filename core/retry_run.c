@@ -3,6 +3,7 @@
 
 #include "core/hash_priv.h"
 #include "core/run_priv.h"
+#include "core/worker_priv.h"
 
 #define NONE BELT_RETRY_NONE
 
@@ -26,16 +27,24 @@ bool belt_retry_may_take(struct belt_chain_stage *chain, struct belt_input_frame
     return r->used + frame->count <= r->count && r->held + bytes <= r->size;
 }
 
+/* A field of the source, or of a processor before this one, is known from the start. */
+int belt_retry_keyed_step(const struct belt_spec *spec, const struct belt_processor_spec *p)
+{
+    int step = spec->retry_ordered > 0 ? spec->column_step[spec->retry_ordered] : 0;
+    return step > p->first_step ? step - p->first_step : 0;
+}
+
 /* The next one may be in a frame with the first: where sources have steps of their own,
- * a frame is of one source. */
-static bool is_alike(const struct belt_chain_stage *chain, uint64_t now)
+ * and in workers, a frame is of one source; a worker's has room for so many bytes. */
+static bool is_alike(const struct belt_chain_stage *chain, uint64_t now, uint64_t bytes)
 {
     const struct belt_engine_run *run = chain->stage.run;
     const struct belt_retry *r = chain->retry;
-    if (!run->spec->transforms)
+    if (!run->spec->transforms && !chain->worker)
         return true;
     uint32_t e = belt_retry_peek(r, now), first = r->origins[0].source;
-    return e != NONE && r->entries[e].source == first;
+    return e != NONE && r->entries[e].source == first &&
+           (!chain->worker || bytes + r->entries[e].size <= r->fed.room);
 }
 
 struct belt_input_frame *belt_retry_frame(struct belt_chain_stage *chain, uint64_t now)
@@ -43,15 +52,17 @@ struct belt_input_frame *belt_retry_frame(struct belt_chain_stage *chain, uint64
     struct belt_retry *r = chain->retry;
     struct belt_input_frame *frame = &r->frame;
     uint32_t e, count = 0;
+    uint64_t bytes = 0;
     if (!r->used)
         return NULL;
-    while (count < BELT_FRAME && (!count || is_alike(chain, now)) &&
+    while (count < BELT_FRAME && (!count || is_alike(chain, now, bytes)) &&
            (e = belt_retry_take(r, now)) != NONE) {
         const struct belt_retry_entry *entry = &r->entries[e];
         r->in_hand[count] = e;
         r->tickets[count] = (struct belt_ticket){ entry->word, entry->bits };
         r->origins[count] = (struct belt_origin){ entry->place, entry->file, entry->source };
         r->tries[count] = (uint16_t)(entry->attempt < UINT16_MAX ? entry->attempt : UINT16_MAX);
+        bytes += entry->size;
         frame->spans[count++] = (struct belt_span){ entry->at + entry->before, entry->payload };
     }
     frame->count = count;
@@ -177,6 +188,8 @@ static void sort_word(struct belt_chain_stage *chain, uint32_t w, uint64_t range
     bool again = is_private(chain);
     /* What the source could not take whole will be no better the next time. */
     uint64_t failed = engine->failed[w] & range & ~chain->frame->failed[w];
+    if (chain->result && chain->result->any_final) /* nor what workers died of */
+        failed &= ~chain->result->final[w];
     uint64_t look = failed;
     if (chain->retry->ordered >= 0 && !again)
         look |= engine->live[w] & range;

@@ -368,6 +368,14 @@ static inline struct belt_origin belt_chain_origin(const struct belt_chain_stage
     return (struct belt_origin){ belt_input_place(frame, i), frame->file, frame->source };
 }
 
+/* What its worker reads. */
+static inline const struct belt_rx *belt_worker_input(const struct belt_chain_stage *chain)
+{
+    if (chain->retry)
+        return &chain->retry->fed.rx;
+    return chain->ins_used ? &chain->ins[0].rx : &chain->intake.rx;
+}
+
 /* ---- stage_chain.c, steps.c ------------------------------------------------- */
 
 #define BELT_TEXT_TOO_LONG "its new text is longer than a frame's room"

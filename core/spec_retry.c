@@ -40,10 +40,6 @@ int belt_spec_add_retry(struct belt_builder *b, struct belt_error *err)
                                "failed: attempts: messages that processors send to each other "
                                "are not tried again; set attempts of batchers, or make one chain "
                                "of the processors (no exchange, the same concurrency)");
-    if (spec->retry.attempts > 1 && spec->workers)
-        return belt_node_error(err, belt_node_get(failed, "attempts"),
-                               "failed: attempts: steps in workers (isolation: process) are not "
-                               "tried again; set attempts of batchers, or isolation: thread");
     if (!conf.ordered)
         return 0;
     struct belt_setup setup = {

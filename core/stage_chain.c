@@ -110,6 +110,8 @@ static bool take_frame(struct belt_chain_stage *chain, uint64_t now)
 static void release_frame(struct belt_chain_stage *chain)
 {
     bool again = chain->retry && belt_retry_done(chain);
+    if (chain->retry && chain->worker)
+        belt_fed_release(chain);
     chain->frame = NULL;
     if (again)
         return;
@@ -243,12 +245,17 @@ static enum belt_turn no_input(struct belt_chain_stage *chain, uint64_t now, str
     return BELT_TURN_ENDED;
 }
 
-/* Input frames that the source has published so far. */
+/* Input frames that the worker may have seen so far. */
 static uint64_t published(const struct belt_chain_stage *chain)
 {
     /* Relaxed: a count; who takes the frames acquires them (belt_peek_at). */
-    const struct belt_rx *rx = chain->ins_used ? &chain->ins[0].rx : &chain->intake.rx;
-    return belt_load_relaxed(&rx->ring->published);
+    return belt_load_relaxed(&belt_worker_input(chain)->ring->published);
+}
+
+/* The frame that the oldest result is of. */
+static bool take_given(struct belt_chain_stage *chain, uint64_t now)
+{
+    return chain->retry ? belt_fed_take(chain) : take_frame(chain, now);
 }
 
 /* The run ends because of its worker: with the message that it died over, if any. */
@@ -256,7 +263,7 @@ static enum belt_turn worker_failed(struct belt_chain_stage *chain, struct belt_
 {
     uint32_t i = chain->worker->stood;
     bool in_hand = chain->frame != NULL;
-    bool known = (in_hand || take_frame(chain, 0)) && i < chain->frame->count;
+    bool known = (in_hand || take_given(chain, 0)) && i < chain->frame->count;
     struct belt_failure_seen seen = { 0 };
     if (known) {
         struct belt_origin origin = belt_chain_origin(chain, i);
@@ -297,11 +304,13 @@ static enum belt_turn take_result(struct belt_chain_stage *chain, uint64_t now,
                                   struct belt_error *err)
 {
     struct belt_worker *worker = chain->worker;
+    if (chain->retry)
+        belt_fed_give(chain, now);
     belt_worker_tell(worker, published(chain));
     chain->result = belt_worker_peek(worker);
     if (chain->result) {
         if (!chain->frame)
-            take_frame(chain, now);
+            take_given(chain, now);
         belt_engine_adopt(&chain->engine, chain->result, chain->stage.run->region.base,
                           chain->frame->count, now);
         if (!chain->result->first) {
@@ -348,6 +357,12 @@ static enum belt_turn finish_result(struct belt_chain_stage *chain, struct belt_
     return BELT_TURN_BUSY;
 }
 
+/* A resize left it without messages, and none is to be tried again. */
+static bool is_idle(const struct belt_chain_stage *chain)
+{
+    return chain->idle && !(chain->retry && chain->retry->used);
+}
+
 static enum belt_turn worker_turn(struct belt_chain_stage *chain, uint64_t now,
                                   struct belt_error *err)
 {
@@ -375,7 +390,7 @@ static enum belt_turn chain_turn(struct belt_stage *stage, uint64_t now, struct 
     if (sent <= 0)
         return sent < 0 ? BELT_TURN_FAILED : BELT_TURN_OUT;
     if (chain->worker)
-        return chain->idle ? no_input(chain, now, err) : worker_turn(chain, now, err);
+        return is_idle(chain) ? no_input(chain, now, err) : worker_turn(chain, now, err);
     if (!chain->frame) {
         if (!take_frame(chain, now))
             return no_input(chain, now, err);
@@ -393,7 +408,7 @@ static enum belt_turn chain_turn(struct belt_stage *stage, uint64_t now, struct 
 static uint64_t chain_deadline(const struct belt_stage *stage)
 {
     const struct belt_chain_stage *chain = (const struct belt_chain_stage *)(const void *)stage;
-    bool watching = chain->worker && !chain->idle && stage->last == BELT_TURN_IN;
+    bool watching = chain->worker && !is_idle(chain) && stage->last == BELT_TURN_IN;
     uint64_t first = watching ? belt_worker_deadline(chain->worker) : UINT64_MAX;
     uint64_t again = chain->retry && !chain->frame ? belt_retry_next_due(chain->retry) : first;
     first = again < first ? again : first;

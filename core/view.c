@@ -294,6 +294,8 @@ void belt_engine_adopt(struct belt_engine *engine, const struct belt_result *res
         memcpy(engine->option, result->option, sizeof engine->option);
     if (result->any_acked)
         memcpy(engine->acked, result->acked, sizeof engine->acked);
+    if (engine->keyed_step)
+        memcpy(engine->keyed, result->keyed, sizeof engine->keyed);
     engine->reasons = (char(*)[BELT_REASON])(void *)(region + result->reasons);
     for (uint32_t c = 0; c < engine->view.columns_used; c++) {
         engine->columns[c].base = region + result->bases[c];

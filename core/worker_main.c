@@ -44,7 +44,9 @@ struct worker {
     int wake_fd;
     uint32_t untold;  /* results that the lane was not woken for */
     uint64_t told_at; /* when it last was */
-    int steps_ready;  /* states that init saw */
+    bool any_final;
+    uint64_t final[BELT_WORDS]; /* when any_final: who died under them will not be tried again */
+    int steps_ready;            /* states that init saw */
     void *states[BELT_STEPS];
     struct counted counted[BELT_STEPS];
     struct belt_engine engine;
@@ -122,6 +124,9 @@ static void load(struct worker *w, const void *input, struct belt_result *result
     const struct belt_input_frame *frame = input;
     w->engine.spec = w->spec;
     w->engine.heard = w->engine.heard_ns = 0;
+    w->any_final = false;
+    memset(w->final, 0, sizeof w->final);
+    memset(w->engine.keyed, 0, sizeof w->engine.keyed);
     belt_engine_init(&w->engine, w->spec->columns, w->spec->columns_used, w->map->room_size,
                      w->chain.steps_used, belt_result_memory(result));
     if (w->processor->from >= 0) {
@@ -135,6 +140,11 @@ static void load(struct worker *w, const void *input, struct belt_result *result
                      frame->failed_reason, belt_now());
     w->engine.source = frame->source;
     w->engine.file = frame->file;
+    if (w->map->fed) {
+        const struct belt_fed_frame *fed = input;
+        w->engine.tries = fed->again ? fed->tries : NULL;
+        w->engine.origins = fed->again ? fed->origins : NULL;
+    }
     belt_source_load(&w->spec->sources[frame->source], &w->engine, 0, frame->count);
 }
 
@@ -189,6 +199,8 @@ static void give_up(struct worker *w, uint32_t i)
     snprintf(reason, sizeof reason, "%u workers died under it, the last: %s", w->block->attempts[i],
              w->block->death);
     belt_fail_message(&w->engine.view, i, reason);
+    w->any_final = true;
+    w->final[i / 64] |= UINT64_C(1) << (i % 64);
 }
 
 /* Those that have failed, too: steps hear of them. Who dies of hearing is told as often as
@@ -240,6 +252,11 @@ static void describe(struct worker *w, struct belt_result *result, uint32_t end,
     result->any_acked = engine->any_acked;
     result->any_flush = engine->any_flush;
     result->any_option = engine->any_option;
+    result->any_final = w->any_final;
+    if (w->any_final)
+        memcpy(result->final, w->final, sizeof result->final);
+    if (engine->keyed_step)
+        memcpy(result->keyed, engine->keyed, sizeof result->keyed);
     result->heard = engine->heard;
     result->heard_ns = engine->heard_ns;
     memcpy(result->live, engine->live, sizeof result->live);
@@ -420,6 +437,7 @@ _Noreturn void belt_worker_main(const struct belt_spec *spec, const struct belt_
     w.chain = belt_chain_of(spec, w.processor);
     belt_link_shape(&w.shape, spec, (int)map->processor);
     w.engine.targets = (uint32_t)spec->batchers_used;
+    w.engine.keyed_step = belt_retry_keyed_step(spec, w.processor);
     belt_headers_map(spec, region);
     if (begin(&w, &err) < 0) {
         snprintf(w.block->error, sizeof w.block->error, "%.250s", err.text);

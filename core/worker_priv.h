@@ -63,10 +63,12 @@ enum { BELT_LAST_PART = 1 };
 /* What the steps made of (a part of) an input frame. Columns follow in memory. */
 struct belt_result {
     uint32_t first, end, flags;
-    uint32_t routed, any_failed, any_also, any_acked, any_flush, any_option;
+    uint32_t routed, any_failed, any_also, any_acked, any_flush, any_option, any_final;
     uint64_t live[BELT_WORDS], dropped[BELT_WORDS], failed[BELT_WORDS], acked[BELT_WORDS];
     uint64_t flush[BELT_WORDS];
-    uint64_t heard, heard_ns; /* messages that `failed` of steps was called for, and how long */
+    uint64_t final[BELT_WORDS]; /* when any_final: failed, and not to be tried again */
+    uint64_t keyed[BELT_WORDS]; /* when the ordered field is a step's: see struct belt_engine */
+    uint64_t heard, heard_ns;   /* messages that `failed` of steps was called for, and how long */
     uint64_t bases[BELT_COLUMNS], values[BELT_COLUMNS]; /* bytes from the region's start */
     uint64_t reasons;
     uint8_t batcher[BELT_FRAME];
@@ -81,6 +83,7 @@ struct belt_worker_map {
     uint32_t sink;         /* 1 + the batcher whose sink it runs, on jobs at `intake` */
     uint64_t block, intake, intake_size, results, results_size;
     uint32_t room_size, slots; /* slots: of `results` */
+    uint32_t fed;              /* 1: frames at `intake` are struct belt_fed_frame */
     int cpu;                   /* to stay on; -1: any */
 };
 

@@ -98,6 +98,23 @@ static const struct belt_step look_step = {
     .frame = look_frame,
 };
 
+/* ---- step `slip`: some messages fail at their first attempts --------------------------- */
+
+static int slip_message(void *state, struct belt_view *view, uint32_t i)
+{
+    uint32_t size;
+    uint64_t value = number_at(belt_text(view, 0, i, &size));
+    (void)state;
+    if (value % 101 < 3 && belt_attempt(view, i) <= value % 101)
+        belt_fail_message(view, i, "not yet");
+    return 0;
+}
+
+static const struct belt_step slip_step = {
+    .part = { .abi = BELT_ABI, .kind = BELT_STEP, .name = "slip", .help = "fails at first" },
+    .message = slip_message,
+};
+
 /* ---- step `pass`: instances come and go ---------------------------------------------- */
 
 static int pass_init(void *state, void *conf, const struct belt_instance *in,
@@ -211,6 +228,14 @@ static const struct job jobs[] = {
       { { "processor", 3 }, { "processor", 3 } },
       true,
       true },
+    { "workers that try again",
+      ONE "processor: { max_concurrency: 3, isolation: process,\n"
+          "             steps: [ slip: {}, look: {}, pass: {} ] }\n"
+          "batcher: { " AGAIN " }\n"
+          "failed: { attempts: 9, backoff: 100us, backoff_max: 2ms, retry_memory: 256KiB }\n",
+      { { "processor", 3 }, { "processor", 3 } },
+      false,
+      false },
     { "batches in workers",
       ONE "processor: { max_concurrency: 3, isolation: process,\n"
           "             steps: [ look: {}, pass: {} ] }\n"
@@ -323,7 +348,8 @@ static int compare(struct belt_pipeline *p, const struct job *job, struct belt_e
 
 static int run(const struct job *job, uint32_t operations)
 {
-    const struct belt_part *const parts[] = { &look_step.part, &pass_step.part, &book_sink.part };
+    const struct belt_part *const parts[] = { &look_step.part, &slip_step.part, &pass_step.part,
+                                              &book_sink.part };
     struct belt_pipeline *p;
     struct belt_error err = { 0 };
     int rc = belt_pipeline_new(&p, &err);

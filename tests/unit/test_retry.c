@@ -233,5 +233,4 @@ Test(retry, refuses_what_means_nothing)
     refuses("ordered: letter, sink: 'null'", "", "attempts: 3");
     refuses("attempts: 3, retry_memory: 1KiB", "", "retry_memory");
     refuses("attempts: 3, orderd: letter", "", "orderd");
-    refuses("attempts: 3", "isolation: process,", "are not tried again");
 }
