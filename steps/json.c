@@ -4,14 +4,18 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "steps/json_priv.h"
+#include "core/isa.h"
+#include "steps/json_shape_priv.h"
 #include "steps/number_priv.h"
 #include "steps/steps_priv.h"
 #include "steps/utf8_priv.h"
 
 #define NOTHING "not JSON: nothing in it"
 
-enum { RUN = 64 << 10 }; /* bytes of records that are indexed together: offsets stay in L2 */
+enum {
+    RUN = 64 << 10, /* bytes of records that are indexed together: offsets stay in L2 */
+    PAUSE = 500     /* words of 64 messages that are walked without a look at shapes */
+};
 
 static const struct belt_setting json_settings[] = {
     { "into", BELT_SET_TREE, offsetof(struct belt_json, into), "",
@@ -70,6 +74,16 @@ static void json_close(void *conf)
     json->fields = NULL;
 }
 
+/* Shapes of records, the one that fitted last first. */
+struct shapes {
+    belt_json_match_fn *match;
+    uint8_t order[BELT_JSON_SHAPES];
+    bool learn;     /* the next record that is walked takes the last one's place */
+    uint32_t poor;  /* words of records in a row of which few had a shape */
+    uint32_t pause; /* words for which none is tried */
+    struct belt_json_shape shape[BELT_JSON_SHAPES];
+};
+
 struct json_state {
     const struct belt_json *json;
     struct belt_json_index index;
@@ -78,6 +92,7 @@ struct json_state {
     struct belt_span *texts; /* [fields][BELT_FRAME]: while texts are made */
     uint32_t made;           /* fields with a text in this frame that is not there as it is */
     bool masked;             /* the record in hand was */
+    struct shapes shapes;
 };
 
 static void json_fini(void *state, void *conf)
@@ -96,6 +111,9 @@ static int json_init(void *state, void *conf, const struct belt_instance *in,
     struct json_state *own = state;
     const struct belt_json *json = own->json = conf;
     own->walk.paths = &json->paths;
+    own->shapes.match = belt_isa_v3() ? belt_json_match_v3 : belt_json_match_v2;
+    for (uint8_t k = 0; k < BELT_JSON_SHAPES; k++)
+        own->shapes.order[k] = k;
     bool mask = json->utf8 != BELT_UTF8_FAIL;
     /* Both are as large as a record may be, and used as far as records are. */
     int rc = belt_json_index_open(&own->index, json->longest);
@@ -155,22 +173,42 @@ static void note_made(struct json_state *own, const struct belt_view *view, uint
     }
 }
 
+/* Message i, whose values are found. */
+static void settle(struct json_state *own, struct belt_view *view, uint32_t i, uint32_t delta)
+{
+    const struct belt_json *json = own->json;
+    if (!belt_json_holds(json, &own->walk))
+        belt_drop(view, i);
+    else if (belt_json_store(json, &own->walk, view, i, delta))
+        note_made(own, view, i);
+}
+
+/* The shape of the record that has just been walked, its first token and byte. */
+static void learn(struct json_state *own, const uint32_t *first, uint32_t begin)
+{
+    struct shapes *shapes = &own->shapes;
+    if (own->masked)
+        return;
+    belt_json_shape_learn(&shapes->shape[shapes->order[BELT_JSON_SHAPES - 1]], &own->walk, first,
+                          begin);
+    shapes->learn = false;
+}
+
 /* Message i, whose tokens are next in the walk. */
 static void take(struct json_state *own, struct belt_view *view, uint32_t i, uint32_t delta,
                  uint32_t begin)
 {
-    const struct belt_json *json = own->json;
     struct belt_json_walk *walk = &own->walk;
+    const uint32_t *first = walk->token;
     if (!belt_json_walk(walk)) {
         fail_walk(walk, view, i, begin);
         while (*walk->token < walk->end)
             walk->token++;
         return;
     }
-    if (!belt_json_holds(json, walk))
-        belt_drop(view, i);
-    else if (belt_json_store(json, walk, view, i, delta))
-        note_made(own, view, i);
+    if (own->shapes.learn)
+        learn(own, first, begin);
+    settle(own, view, i, delta);
 }
 
 static void take_alone(struct json_state *own, struct belt_view *view, uint32_t i)
@@ -242,6 +280,61 @@ static void take_run(struct json_state *own, struct belt_view *view, uint32_t w,
         own->walk.escapes = escapes && memchr(text + begin, '\\', spans[i].size);
         take(own, view, w * 64 + i, at, begin);
     }
+}
+
+/* ---- records of a shape ------------------------------------------------------------ */
+
+/* The record has one of the shapes, which are tried in the order in which they last fitted. */
+static bool has_shape(struct json_state *own, const char *text, uint32_t size)
+{
+    struct shapes *shapes = &own->shapes;
+    uint8_t *order = shapes->order;
+    for (uint32_t k = 0; k < BELT_JSON_SHAPES; k++) {
+        uint8_t which = order[k];
+        const struct belt_json_shape *shape = &shapes->shape[which];
+        if (!shape->values || !shapes->match(shape, &own->walk, text, size))
+            continue;
+        memmove(order + 1, order, k);
+        order[0] = which;
+        return true;
+    }
+    return false;
+}
+
+/* Where few have a shape, trying is given up for a while. */
+static void judge(struct shapes *shapes, uint64_t rows, uint64_t rest)
+{
+    bool poor = __builtin_popcountll(rest) * 4 > __builtin_popcountll(rows) * 3;
+    shapes->learn = rest;
+    shapes->poor = poor ? shapes->poor + 1 : 0;
+    if (shapes->poor <= BELT_JSON_SHAPES)
+        return;
+    shapes->poor = 0;
+    shapes->pause = PAUSE;
+}
+
+/* Those of `rows` that have a shape are done; the others. */
+static uint64_t take_alike(struct json_state *own, struct belt_view *view, uint32_t w,
+                           uint64_t rows)
+{
+    const struct belt_column *source = &view->columns[own->json->source];
+    const struct belt_span *spans = source->as.spans + (size_t)w * 64;
+    uint64_t rest = rows;
+    if (own->shapes.pause) {
+        own->shapes.pause--;
+        return rows;
+    }
+    own->masked = false;
+    for (uint64_t left = rows; left; left &= left - 1) {
+        uint32_t k = (uint32_t)__builtin_ctzll(left);
+        if (spans[k].size > own->json->longest ||
+            !has_shape(own, source->base + spans[k].at, spans[k].size))
+            continue;
+        settle(own, view, w * 64 + k, spans[k].at);
+        rest &= ~(left & -left);
+    }
+    judge(&own->shapes, rows, rest);
+    return rest;
 }
 
 /* ---- texts that have to be made -------------------------------------------------- */
@@ -345,6 +438,7 @@ static uint32_t json_frame(void *state, struct belt_view *view)
                 belt_drop_mask(view, w, rows & ~maybe);
             rows = maybe;
         }
+        rows = rows ? take_alike(own, view, w, rows) : 0;
         while (rows) {
             uint64_t run = run_of(source->base, spans, rows, most);
             take_run(own, view, w, run);

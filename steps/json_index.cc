@@ -2,6 +2,7 @@
  * and inside of strings told apart, and checks UTF-8, quotes and control characters, with
  * the vectors that the CPU has. Nothing here throws, and nothing allocates after open. */
 #include "steps/json_index_priv.h"
+#include "steps/utf8_priv.h"
 
 #include <cerrno>
 #include <memory>
@@ -47,4 +48,9 @@ enum belt_json_flaw belt_json_index_make(struct belt_json_index *index, const ch
     case simdjson::EMPTY: return BELT_JSON_EMPTY;
     default: return BELT_JSON_LONG;
     }
+}
+
+bool belt_utf8_is(const char *text, size_t size)
+{
+    return simdjson::validate_utf8(text, size);
 }

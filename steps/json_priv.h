@@ -80,6 +80,22 @@ struct belt_json_walk {
 /* False: it is not JSON, and why. Of members that have the same name the last one counts. */
 bool belt_json_walk(struct belt_json_walk *walk);
 
+/* Where the word or string that begins at `at`, before this token, ends. */
+static inline uint32_t belt_json_end_of(const struct belt_json_walk *walk, const uint32_t *token,
+                                        uint32_t at)
+{
+    uint32_t end = *token < walk->end ? *token : walk->end;
+    for (; end > at + 1; end--) {
+        char c = walk->text[end - 1];
+        if (c != ' ' && c != '\t' && c != '\n' && c != '\r')
+            break;
+    }
+    return end;
+}
+
+/* These bytes are a number. Reads BELT_PAD bytes behind them. */
+bool belt_json_is_number(const char *at, const char *end);
+
 /* ---- texts ----------------------------------------------------------------------- */
 
 /* Every backslash in [at, at + size), a string without its quotes, begins an escape. */

@@ -21,18 +21,6 @@ static token flaw(struct belt_json_walk *w, token t, const char *expected)
     return NULL;
 }
 
-/* Where the word or string that begins at `at`, before token t, ends. */
-static inline uint32_t end_of(const struct belt_json_walk *w, token t, uint32_t at)
-{
-    uint32_t end = *t < w->end ? *t : w->end;
-    for (; end > at + 1; end--) {
-        char c = w->text[end - 1];
-        if (c != ' ' && c != '\t' && c != '\n' && c != '\r')
-            break;
-    }
-    return end;
-}
-
 static inline void found(struct belt_json_walk *w, const struct belt_json_node *node,
                          enum belt_json_kind kind, uint32_t at, uint32_t end)
 {
@@ -96,6 +84,11 @@ static inline bool is_number(const char *at, const char *end)
     return at == end || is_fraction(at, end);
 }
 
+bool belt_json_is_number(const char *at, const char *end)
+{
+    return is_number(at, end);
+}
+
 static token name_of_value(struct belt_json_walk *w, token t, const struct belt_json_node *node)
 {
     static const struct {
@@ -105,7 +98,7 @@ static token name_of_value(struct belt_json_walk *w, token t, const struct belt_
     } words[] = { { "null", 4, BELT_JSON_NULL },
                   { "true", 4, BELT_JSON_TRUE },
                   { "false", 5, BELT_JSON_FALSE } };
-    uint32_t at = *t, end = end_of(w, t + 1, at);
+    uint32_t at = *t, end = belt_json_end_of(w, t + 1, at);
     for (size_t i = 0; i < sizeof words / sizeof *words; i++)
         if (end - at == words[i].size && memcmp(w->text + at, words[i].text, words[i].size) == 0) {
             found(w, node, words[i].kind, at, end);
@@ -116,7 +109,7 @@ static token name_of_value(struct belt_json_walk *w, token t, const struct belt_
 
 static inline token number(struct belt_json_walk *w, token t, const struct belt_json_node *node)
 {
-    uint32_t at = *t, end = end_of(w, t + 1, at);
+    uint32_t at = *t, end = belt_json_end_of(w, t + 1, at);
     if (!is_number(w->text + at, w->text + end))
         return flaw(w, t, "number");
     found(w, node, BELT_JSON_NUMBER, at, end);
@@ -133,7 +126,7 @@ static inline bool is_string(const struct belt_json_walk *w, uint32_t at, uint32
 /* Without its quotes. */
 static inline uint32_t string_size(const struct belt_json_walk *w, token t)
 {
-    return end_of(w, t + 1, *t + 1) - 1 - (*t + 1);
+    return belt_json_end_of(w, t + 1, *t + 1) - 1 - (*t + 1);
 }
 
 static inline token string(struct belt_json_walk *w, token t, const struct belt_json_node *node)

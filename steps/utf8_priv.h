@@ -6,6 +6,17 @@
 
 #include "core/part.h"
 
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* All of it is valid: by simdjson (json_index.cc), for texts that are not ASCII. */
+bool belt_utf8_is(const char *text, size_t size);
+
+#ifdef __cplusplus
+}
+#endif
+
 enum belt_utf8 { BELT_UTF8_KEEP, BELT_UTF8_FAIL, BELT_UTF8_REPLACE };
 
 /* The line of a settings table; `offset`: of an int in conf. */
