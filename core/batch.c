@@ -225,6 +225,16 @@ void *belt_batches_grow(struct belt_batches *batches, void *old, const void *fix
     return block;
 }
 
+#define SOON_FULL (16u << 10)
+
+/* How much room to ask for: all that a batch may have once it has grown large, while
+ * half of the arena is free, so that its rows are not copied at each doubling. */
+static uint64_t room_for(const struct belt_batches *batches, uint64_t need)
+{
+    bool plenty = batches->buddy.used < batches->conf.arena_bytes / 2;
+    return need > SOON_FULL && need < batches->limit && plenty ? batches->limit : need;
+}
+
 /* Room for so much more, or false: the arena is used up. */
 bool belt_batches_reserve(struct belt_batches *batches, struct belt_open_batch *open,
                           uint64_t bytes, uint32_t rows, uint32_t runs)
@@ -234,8 +244,11 @@ bool belt_batches_reserve(struct belt_batches *batches, struct belt_open_batch *
     uint64_t used = open->batch.bytes_size, room;
     void *block;
     if (used + bytes > open->room_bytes) {
-        block =
-            belt_batches_grow(batches, open->bytes, NULL, used, used + bytes, &open->room_bytes);
+        uint64_t need = used + bytes;
+        block = belt_batches_grow(batches, open->bytes, NULL, used, room_for(batches, need),
+                                  &open->room_bytes);
+        if (!block)
+            block = belt_batches_grow(batches, open->bytes, NULL, used, need, &open->room_bytes);
         if (!block)
             return false;
         open->bytes = block;

@@ -18,6 +18,7 @@
  * ordered merge room for several chunks of 256 KiB, a fused edge two frames. */
 #define ROW_SLOTS 16
 #define ROW_BYTES (128u << 10)
+#define ROW_EDGE (4u << 20) /* frames for large rows are fewer: most have a huge page each */
 #define FAILED_SLOTS 4
 #define FAILED_BYTES (512u << 10)
 #define PARTIAL_SLOTS 4
@@ -210,6 +211,8 @@ static void link_rows(struct belt_engine_run *run, struct belt_chain_stage *chai
     /* Whatever fits a frame must fit an open batch: belt_batches_row_limit(). */
     if (out->capacity > outlet->batcher->memory / 4)
         out->capacity = (uint32_t)(outlet->batcher->memory / 4 & ~UINT64_C(4095));
+    while (slots > PARTIAL_SLOTS && (uint64_t)slots * out->capacity > ROW_EDGE)
+        slots /= 2;
     out->less = rows_less(outlet->batcher);
     struct belt_ring_conf conf = { .kind = BELT_SPSC,
                                    .items = slots,

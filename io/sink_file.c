@@ -38,8 +38,8 @@ static const struct belt_setting settings[] = {
       "write past the page cache (O_DIRECT), in blocks of 1 MiB; auto: where the file system can",
       "false|true|auto", 0, 0 },
     { "sync_every", BELT_SET_TIME, AT(sync_every), "0s",
-      "with sync: batch, one sync of a file so often, for all batches since; 0s: when the last "
-      "one is done",
+      "with sync: batch, one sync of a file so often, for all batches since; 0s: 5 ms after the "
+      "last one, or when eight batches wait",
       NULL, 0, 0 },
     { "open_files", BELT_SET_INT, AT(open_files), "64", "most files kept open at once", NULL, 1,
       1 << 20 },

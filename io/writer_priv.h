@@ -76,7 +76,7 @@ struct belt_writer { /* stays where it was opened */
     uint32_t packing;
     /* -------- durable: a batch ends when a sync that began after its write has -------- */
     bool durable;
-    uint64_t every; /* nanoseconds from one round of syncs to the next, at least */
+    uint64_t every; /* nanoseconds from one round of syncs to the next, at least; 0: a few ms */
     uint64_t due;   /* when the next one may begin */
     uint64_t now;   /* the owner sets it */
     struct belt_target *dirty, *dirty_last; /* files that wait for their sync */

@@ -3,6 +3,9 @@
  * dropped the pages and would say that all is well. */
 #include "io/write_priv.h"
 
+#define SOON 5000000u /* nanoseconds between rounds, when nothing else is set, */
+#define MANY 8        /* unless so many batches wait: a batcher has 16 out at most */
+
 static void add_dirty(struct belt_writer *writer, struct belt_target *target)
 {
     target->next_dirty = NULL;
@@ -70,9 +73,28 @@ static void submit(struct belt_writer *writer, struct belt_target *target)
         belt_sync_go(writer, target);
 }
 
+static uint32_t count(const struct belt_write_list *list)
+{
+    uint32_t count = 0;
+    for (const struct belt_write *write = list->first; write; write = write->next)
+        count++;
+    return count;
+}
+
+/* A sync costs as much for one batch as for several, so they are gathered for a while. */
+static bool is_due(const struct belt_writer *writer)
+{
+    uint32_t waiting = 0;
+    if (writer->now >= writer->due)
+        return true;
+    for (const struct belt_target *t = writer->dirty; !writer->every && t; t = t->next_dirty)
+        waiting += count(&t->landed) + count(&t->held);
+    return waiting >= MANY;
+}
+
 void belt_sync_start(struct belt_writer *writer, bool now)
 {
-    if (!writer->dirty || (!now && writer->now < writer->due))
+    if (!writer->dirty || (!now && !is_due(writer)))
         return;
     while (writer->dirty && writer->syncs < BELT_SYNCS) {
         struct belt_target *target = writer->dirty;
@@ -81,7 +103,7 @@ void belt_sync_start(struct belt_writer *writer, bool now)
         submit(writer, target);
     }
     if (!writer->dirty) /* the round is complete */
-        writer->due = writer->now + writer->every;
+        writer->due = writer->now + (writer->every ? writer->every : SOON);
 }
 
 void belt_sync_landed(struct belt_writer *writer, struct belt_target *target, int64_t result)

@@ -18,6 +18,7 @@ static struct belt_file_sink *open_durable(struct sink *s, const char *rest)
 
 static struct belt_batch batches[64];
 static char texts[64][16];
+static uint64_t now = 1000000000;
 
 static void hand_over(struct sink *s, int i)
 {
@@ -45,6 +46,7 @@ static void write_rows(struct sink *s, int rows, uint32_t attempts)
     for (int i = 0; i < rows; i++)
         hand_over(s, i);
     for (bool open = true; open;) {
+        belt_sink_file.tick(s->state, now += 1000000);
         belt_sink_file.poll(s->state);
         open = false;
         for (int i = 0; i < rows; i++) {
@@ -92,7 +94,6 @@ Test(sink_durable, syncs_no_more_often_than_it_is_told)
 {
     struct sink s;
     struct belt_file_sink *state = open_durable(&s, "sync_every: 1s");
-    uint64_t now = UINT64_C(5000000000);
     cr_assert_eq(belt_sink_file.tick(s.state, now), UINT64_MAX);
     write_rows(&s, 1, 1); /* the first round is due at once */
     uint32_t syncs = fault.sync_next;
@@ -108,6 +109,39 @@ Test(sink_durable, syncs_no_more_often_than_it_is_told)
         belt_sink_file.poll(s.state);
     cr_assert_eq(codes[0], 0);
     cr_assert_eq(state->writer.dirty, NULL);
+    sink_close(&s);
+}
+
+static void poll_often(struct sink *s)
+{
+    for (int i = 0; i < 100; i++)
+        belt_sink_file.poll(s->state);
+}
+
+Test(sink_durable, gathers_a_few_batches_for_a_sync_when_nothing_else_is_set)
+{
+    struct sink s;
+    open_durable(&s, "");
+    belt_sink_file.tick(s.state, now);
+    make_rows(16);
+    hand_over(&s, 15);
+    poll_often(&s);
+    cr_assert_eq(codes[15], 0, "the first round is not begun at once");
+    for (int i = 0; i < 7; i++)
+        hand_over(&s, i);
+    poll_often(&s);
+    cr_assert_eq(codes[0], 99, "seven batches were not worth waiting for");
+    hand_over(&s, 7);
+    poll_often(&s);
+    cr_assert_eq(codes[7], 0, "eight batches wait for more");
+    hand_over(&s, 8);
+    poll_often(&s);
+    cr_assert_eq(codes[8], 99);
+    uint64_t due = belt_sink_file.tick(s.state, now + 1);
+    cr_assert(due > now && due < now + 20000000, "due %llu", (unsigned long long)due);
+    belt_sink_file.tick(s.state, due);
+    poll_often(&s);
+    cr_assert_eq(codes[8], 0);
     sink_close(&s);
 }
 
