@@ -49,7 +49,8 @@ static inline uint64_t swar_mask(const char *text, belt_scan_cr *cr)
 uint32_t belt_scan_swar(const char *text, uint32_t at, uint32_t end, struct belt_span *spans,
                         uint32_t room, uint32_t *next)
 {
-    return belt_scan_blocks(swar_mask, belt_scan_spans, text, at, end, spans, room, next);
+    return belt_scan_blocks(swar_mask, belt_scan_many, belt_scan_spans, text, at, end, spans, room,
+                            next);
 }
 
 belt_scan_fn *belt_scan_choose(void)

@@ -167,10 +167,28 @@ static inline __attribute__((always_inline)) uint32_t belt_scan_density(
     return most;
 }
 
-/* A scanner from a function that makes a block's mask and one that makes spans of starts.
- * Inlined into each. */
+/* Takes all blocks that go by twos, of text as dense as this. */
+typedef void belt_scan_many_fn(struct belt_scan_work *work, belt_scan_mask_fn *mask_of,
+                               uint32_t density);
+
+static inline __attribute__((always_inline)) void belt_scan_many(struct belt_scan_work *work,
+                                                                 belt_scan_mask_fn *mask_of,
+                                                                 uint32_t density)
+{
+    if (density <= 1)
+        belt_scan_pairs(work, mask_of, 1);
+    else if (density <= 3)
+        belt_scan_pairs(work, mask_of, 3);
+    else if (density <= 6)
+        belt_scan_pairs(work, mask_of, 6);
+    else
+        belt_scan_pairs(work, mask_of, 10);
+}
+
+/* A scanner from functions that make a block's mask, take many blocks, and make spans of
+ * starts. Inlined into each. */
 static inline __attribute__((always_inline)) uint32_t belt_scan_blocks(
-    belt_scan_mask_fn *mask_of,
+    belt_scan_mask_fn *mask_of, belt_scan_many_fn *many,
     void (*spans_of)(const uint32_t *starts, struct belt_span *spans, uint32_t count),
     const char *text, uint32_t at, uint32_t end, struct belt_span *spans, uint32_t room,
     uint32_t *next)
@@ -182,15 +200,7 @@ static inline __attribute__((always_inline)) uint32_t belt_scan_blocks(
     work.room = room < BELT_FRAME ? room : BELT_FRAME;
     work.count = 0;
     work.cr = (belt_scan_cr){ 0 };
-    uint32_t density = belt_scan_density(&work, mask_of);
-    if (density <= 1)
-        belt_scan_pairs(&work, mask_of, 1);
-    else if (density <= 3)
-        belt_scan_pairs(&work, mask_of, 3);
-    else if (density <= 6)
-        belt_scan_pairs(&work, mask_of, 6);
-    else
-        belt_scan_pairs(&work, mask_of, 10);
+    many(&work, mask_of, belt_scan_density(&work, mask_of));
     for (; work.from < end && work.count < work.room; work.from += 64) {
         uint64_t newline = mask_of(text + work.from, &work.cr) & belt_scan_low(end - work.from);
         work.count += belt_scan_starts(work.from, newline, work.starts + 1 + work.count);
