@@ -5,8 +5,10 @@
 #include <string.h>
 
 #include "steps/number_priv.h"
+#include "steps/steps_priv.h"
 
 #define WORD 8
+#define WORTH_IT 8 /* times the bytes of texts are looked at at once, with what is between them */
 
 static inline uint64_t load8(const char *at)
 {
@@ -96,19 +98,111 @@ static void fail(struct belt_view *view, uint32_t i, const char *name, const cha
     belt_fail_message(view, i, reason);
 }
 
+/* Where the texts of a word of messages lie. */
+struct extent {
+    uint32_t low, high;
+    uint64_t bytes; /* of texts */
+};
+
+static inline void add(struct extent *extent, struct belt_span span)
+{
+    uint32_t low = span.size ? span.at : UINT32_MAX, high = span.size ? span.at + span.size : 0;
+    extent->low = low < extent->low ? low : extent->low;
+    extent->high = high > extent->high ? high : extent->high;
+    extent->bytes += span.size;
+}
+
+static void add_rows(struct extent *out, const struct belt_span *spans, uint64_t rows)
+{
+    struct extent extent = *out;
+    if (rows == UINT64_MAX)
+        for (uint32_t k = 0; k < 64; k++)
+            add(&extent, spans[k]);
+    else
+        for (; rows; rows &= rows - 1)
+            add(&extent, spans[__builtin_ctzll(rows)]);
+    *out = extent;
+}
+
+/* In a form that compilers make vectors of. */
+static bool is_ascii(const char *text, size_t size)
+{
+    char all = 0;
+    for (size_t i = 0; i < size; i++)
+        all |= text[i];
+    return all >= 0;
+}
+
+static inline bool is_inner(char byte)
+{
+    return (byte & 0xc0) == 0x80;
+}
+
+/* A text begins or ends inside of a character. */
+static bool is_cut(const struct belt_column *column, const struct belt_span *spans, uint64_t rows)
+{
+    bool cut = false;
+    for (; rows && !cut; rows &= rows - 1) {
+        struct belt_span span = spans[__builtin_ctzll(rows)];
+        cut = span.size && (is_inner(column->base[span.at]) ||
+                            is_inner(column->base[(size_t)span.at + span.size]));
+    }
+    return cut;
+}
+
+/* The texts of these messages are valid as it seems at a glance: so are all bytes from the first
+ * text to the last, and none of them cuts a character. False: it is not known. */
+static bool seem_valid(const struct belt_view *view, const struct belt_utf8_columns *of, uint32_t w,
+                       uint64_t rows)
+{
+    const char *base = view->columns[of->columns[0]].base;
+    struct extent all = { UINT32_MAX, 0, 0 };
+    for (uint32_t c = 0; c < of->count; c++) {
+        const struct belt_column *column = &view->columns[of->columns[c]];
+        if (column->base != base)
+            return false;
+        add_rows(&all, column->as.spans + (size_t)w * 64, rows);
+    }
+    uint32_t size = all.high - all.low;
+    if (!all.bytes || size > WORTH_IT * all.bytes)
+        return !all.bytes;
+    if (is_ascii(base + all.low, size))
+        return true;
+    for (uint32_t c = 0; c < of->count; c++) {
+        const struct belt_column *column = &view->columns[of->columns[c]];
+        if (is_cut(column, column->as.spans + (size_t)w * 64, rows))
+            return false;
+    }
+    return belt_utf8_is(base + all.low, size);
+}
+
+static void check(struct belt_view *view, enum belt_utf8 policy, int column, const char *name,
+                  uint32_t i, uint64_t bad[BELT_WORDS])
+{
+    uint32_t size;
+    const char *text = belt_text(view, column, i, &size);
+    uint32_t good = belt_utf8_valid(text, size);
+    if (good == size)
+        return;
+    if (policy == BELT_UTF8_FAIL)
+        fail(view, i, name, text, size, good);
+    else
+        bad[i / 64] |= UINT64_C(1) << (i % 64);
+}
+
 void belt_utf8_check(struct belt_view *view, enum belt_utf8 policy,
                      const struct belt_utf8_columns *of, uint64_t (*bad)[BELT_WORDS])
 {
-    for (uint32_t c = 0; policy != BELT_UTF8_KEEP && c < of->count; c++)
-        BELT_EACH (view, i) {
-            uint32_t size;
-            const char *text = belt_text(view, of->columns[c], i, &size);
-            uint32_t good = belt_utf8_valid(text, size);
-            if (good == size)
-                continue;
-            if (policy == BELT_UTF8_FAIL)
-                fail(view, i, of->names[c], text, size, good);
-            else
-                bad[c][i / 64] |= UINT64_C(1) << (i % 64);
-        }
+    if (policy == BELT_UTF8_KEEP || !of->count)
+        return;
+    BELT_EACH_WORD(view, w)
+    {
+        uint64_t rows = belt_live_word(view, w);
+        if (!rows || seem_valid(view, of, w, rows))
+            continue;
+        for (uint32_t c = 0; c < of->count; c++)
+            for (rows = belt_live_word(view, w); rows; rows &= rows - 1)
+                check(view, policy, of->columns[c], of->names[c],
+                      w * 64 + (uint32_t)__builtin_ctzll(rows), bad[c]);
+    }
 }

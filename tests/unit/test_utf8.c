@@ -108,3 +108,67 @@ Test(utf8, agrees_with_a_plain_reader_on_any_bytes)
         cr_assert_eq(valid((const char *)text, size), plainly(text, size));
     }
 }
+
+/* Whole characters and, now and then, what is none. */
+static void fill(char *text, uint32_t size, int dirt)
+{
+    static const char *const pieces[] = { "a", "|", "\xc3\xa9", "\xe2\x82\xac",
+                                          "\xf0\x9f\x98\x80" };
+    static const char dirty[] = "\x80\xc3\xed\xf5";
+    for (uint32_t at = 0; at < size;) {
+        const char *piece = pieces[dirt ? rand() % 5 : rand() % 2];
+        uint32_t bytes = (uint32_t)strlen(piece);
+        memcpy(text + at, piece, bytes < size - at ? bytes : size - at);
+        if (dirt > 1 && rand() % 300 == 0)
+            text[at] = dirty[rand() % 4];
+        at += bytes;
+    }
+}
+
+/* Texts anywhere: in no order, over each other, and cutting characters. */
+static void scatter(struct belt_span *spans, const char *text, uint32_t size, bool cut)
+{
+    for (uint32_t i = 0; i < BELT_FRAME; i++) {
+        uint32_t at = (uint32_t)rand() % (size - 40), end = at + (uint32_t)rand() % 40;
+        while (!cut && (text[at] & 0xc0) == 0x80)
+            at--;
+        while (!cut && (text[end] & 0xc0) == 0x80)
+            end++;
+        spans[i] = (struct belt_span){ at, end - at };
+    }
+}
+
+Test(utf8, columns_at_once_give_what_each_text_gives_alone)
+{
+    enum { SIZE = 4000 };
+    static char memory[SIZE + 2 * BELT_PAD], *text = memory + BELT_PAD;
+    static struct belt_span spans[2][BELT_FRAME];
+    static uint64_t bad[2][BELT_WORDS], live[BELT_WORDS];
+    struct belt_column columns[] = { { text, { .spans = spans[0] } },
+                                     { text, { .spans = spans[1] } } };
+    const struct belt_utf8_columns of = { (const int[]){ 0, 1 }, (const char *const[]){ "a", "b" },
+                                          2 };
+    struct belt_view view = { .columns = columns, .columns_used = 2, .live = live };
+    uint32_t wrong = 0;
+    srand(11);
+    for (int round = 0; round < 300; round++) {
+        fill(text, SIZE, round % 3);
+        for (int c = 0; c < 2; c++)
+            scatter(spans[c], text, SIZE, round % 2);
+        for (uint32_t w = 0; w < BELT_WORDS; w++)
+            live[w] = rand() % 2 ? UINT64_MAX : (uint64_t)rand() << 31 ^ (uint64_t)rand();
+        view.first = (uint32_t)rand() % 100;
+        view.end = BELT_FRAME - (uint32_t)rand() % 100;
+        memset(bad, 0, sizeof bad);
+        belt_utf8_check(&view, BELT_UTF8_REPLACE, &of, bad);
+        for (uint32_t i = 0; i < 2 * BELT_FRAME; i++) {
+            uint32_t c = i / BELT_FRAME, m = i % BELT_FRAME;
+            struct belt_span s = spans[c][m];
+            bool looked_at = m >= view.first && m < view.end && belt_is_live(&view, m);
+            bool is_bad = plainly((const unsigned char *)text + s.at, s.size) != s.size;
+            cr_assert_eq(bad[c][m / 64] >> (m % 64) & 1, looked_at && is_bad, "%d: %u", round, m);
+            wrong += is_bad;
+        }
+    }
+    cr_expect_gt(wrong, 1000);
+}
