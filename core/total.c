@@ -22,6 +22,13 @@ bool belt_total_full(struct belt_batcher_stage *b, const struct belt_row_frame *
     return full;
 }
 
+static void count_spilled(struct belt_batcher_stage *b, uint64_t before)
+{
+    uint64_t spilled = belt_agg_spilled(b->total);
+    if (spilled != before)
+        belt_count(&b->stage.stats.spilled, spilled - before);
+}
+
 int belt_total_take(struct belt_batcher_stage *b, struct belt_row_in *in,
                     const struct belt_row_frame *frame, struct belt_error *err)
 {
@@ -29,8 +36,7 @@ int belt_total_take(struct belt_batcher_stage *b, struct belt_row_in *in,
     int rc = belt_agg_merge(b->total, frame->data, frame->bytes, err);
     if (rc < 0)
         return rc;
-    if (belt_agg_spilled(b->total) != spilled)
-        belt_count(&b->stage.stats.spilled, belt_agg_spilled(b->total) - spilled);
+    count_spilled(b, spilled);
     if (frame->flags & BELT_EPOCH)
         in->epoch = frame->epoch;
     return 0;
@@ -92,12 +98,14 @@ enum belt_turn belt_total_emit(struct belt_batcher_stage *b, uint64_t now, struc
 {
     struct belt_view view = { .now = now };
     uint32_t limit = belt_batches_row_limit(b->batches);
+    uint64_t spilled = belt_agg_spilled(b->total);
     if (!b->sorted) {
         if (belt_agg_sort(b->total, err) < 0)
             return BELT_TURN_FAILED;
         b->sorted = true;
     }
     int loading = belt_agg_load(b->total, b->emit_at, err);
+    count_spilled(b, spilled); /* runs that were merged into one */
     if (loading)
         return loading < 0 ? BELT_TURN_FAILED : BELT_TURN_BUSY;
     uint32_t count = belt_agg_rows(b->total, b->emit_at, &view);
