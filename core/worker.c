@@ -209,7 +209,9 @@ static int watch_quiet(struct belt_worker *worker, uint64_t now)
 static void rest_in_peace(struct belt_worker_block *block, const struct belt_intent *last)
 {
     block->at = 0;
-    block->asleep = 0;
+    /* Relaxed: who gives it input, in another lane, looks at it at the same time. One that
+     * wakes the dead has published before: the successor looks before it sleeps. */
+    belt_store_relaxed32(&block->asleep, 0);
     block->told = last->out;
 }
 

@@ -5,9 +5,7 @@
  *
  * sink_kill [--kills N] [--seed S]   200 kills when not told otherwise */
 #include <stdbool.h>
-#include <sys/mman.h>
 
-#include "rings/atomic.h"
 #include "tests/stress/kill_common.h"
 
 /* ---- a sink that holds the rows to account ---------------------------------------- */
@@ -41,6 +39,7 @@ static void work(const struct belt_batch *batch)
 static int account(void *state, struct belt_batch *batch, struct belt_error *err)
 {
     (void)state, (void)err;
+    count_call(SINKS, 0);
     belt_store_relaxed(&book->inside, 1);
     uint64_t taken = belt_load_relaxed(&book->taken), first = value_at(batch, 0);
     /* Its predecessor may have written it down and died before it said so. */
@@ -70,12 +69,26 @@ static const struct belt_sink account_sink = {
 
 static int pass(void *state, struct belt_view *view, uint32_t i)
 {
-    (void)state, (void)view, (void)i;
+    (void)view, (void)i;
+    count_call(STEPS, *(uint32_t *)state);
+    return 0;
+}
+
+static int pass_init(void *state, void *conf, const struct belt_instance *in,
+                     struct belt_error *err)
+{
+    (void)conf, (void)err;
+    *(uint32_t *)state = in->index;
     return 0;
 }
 
 static const struct belt_step pass_step = {
-    .part = { .abi = BELT_ABI, .kind = BELT_STEP, .name = "pass", .help = "nothing" },
+    .part = { .abi = BELT_ABI,
+              .kind = BELT_STEP,
+              .name = "pass",
+              .help = "nothing",
+              .state_size = sizeof(uint32_t),
+              .init = pass_init },
     .message = pass,
 };
 
@@ -159,5 +172,5 @@ int main(int argc, char **argv)
     if (!read_options(argc, argv, "sink_kill", &kills))
         return 2;
     book = mmap(NULL, sizeof *book, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-    return book == MAP_FAILED || run(kills) != 0;
+    return book == MAP_FAILED || share_instances() < 0 || run(kills) != 0;
 }

@@ -65,9 +65,4 @@ static inline int find_named(pid_t engine, const char *named, pid_t workers[WORK
     return count;
 }
 
-static inline int find_workers(pid_t engine, pid_t workers[WORKERS], pid_t *zygote)
-{
-    return find_named(engine, "belt/worker", workers, zygote);
-}
-
 #endif

@@ -40,9 +40,18 @@ static int work(void *state, struct belt_view *view, uint32_t i)
 {
     uint32_t size;
     const char *text = belt_text(view, 0, i, &size);
-    volatile uint64_t *sum = state;
+    static volatile uint64_t sum;
+    count_call(STEPS, *(uint32_t *)state);
     for (int round = 0; round < 20; round++)
-        *sum += (uint64_t)text[round % 8] * 31;
+        sum = sum + (uint64_t)text[round % 8] * 31;
+    return 0;
+}
+
+static int work_init(void *state, void *conf, const struct belt_instance *in,
+                     struct belt_error *err)
+{
+    (void)conf, (void)err;
+    *(uint32_t *)state = in->index;
     return 0;
 }
 
@@ -51,7 +60,8 @@ static const struct belt_step work_step = {
               .kind = BELT_STEP,
               .name = "work",
               .help = "some work",
-              .state_size = sizeof(uint64_t) },
+              .state_size = sizeof(uint32_t),
+              .init = work_init },
     .message = work,
 };
 
@@ -127,5 +137,5 @@ int main(int argc, char **argv)
     int kills = 200;
     if (!read_options(argc, argv, "worker_kill", &kills))
         return 2;
-    return run(kills) != 0;
+    return share_instances() < 0 || run(kills) != 0;
 }
