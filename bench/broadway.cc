@@ -134,9 +134,12 @@ constexpr uint32_t SHORT = 7;
 
 uint64_t word_of(const char *id, uint32_t size)
 {
+    static constexpr uint64_t bytes[SHORT + 1] = {
+        0, 0xff, 0xffff, 0xffffff, 0xffffffff, 0xffffffffff, 0xffffffffffff, 0xffffffffffffff
+    };
     uint64_t word;
     memcpy(&word, id, sizeof word);
-    return (word & ((UINT64_C(1) << 8 * size) - 1)) | uint64_t(size + 1) << 56;
+    return (word & bytes[size]) | uint64_t(size + 1) << 56;
 }
 
 uint64_t hash_of(uint64_t word)

@@ -77,11 +77,11 @@ static inline double belt_batch_float(const struct belt_batch *batch, uint32_t i
 static inline const char *belt_batch_text(const struct belt_batch *batch, uint32_t i,
                                           unsigned column, uint32_t *size)
 {
-    struct belt_span text;
-    const char *row = batch->bytes + batch->spans[i].at;
-    memcpy(&text, row + 8 * (size_t)column, sizeof text);
-    *size = text.size;
-    return row + text.at;
+    uint32_t at;
+    const char *row = batch->bytes + batch->spans[i].at, *cell = row + 8 * (size_t)column;
+    memcpy(size, cell, sizeof *size);
+    memcpy(&at, cell + 4, sizeof at);
+    return *size <= 4 ? cell + 4 : row + at; /* short ones lie in the cell */
 }
 
 #ifdef __cplusplus

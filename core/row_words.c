@@ -4,6 +4,7 @@
 
 #include "core/partition_priv.h"
 #include "core/run_priv.h"
+#include "core/spans_priv.h"
 
 struct word {
     struct belt_chain_stage *chain;
@@ -40,13 +41,32 @@ _Static_assert(BELT_INSTANCES <= 256, "an instance is a byte");
 /* Rows of a key among 64, for which they are put together. */
 #define WORTH_IT 4
 
+/* All texts are of one size from 1 to 7: belt_hash() without what is the same for all. */
+static void choose_by_short(struct word *word, const struct belt_span *spans, const char *base,
+                            uint64_t mask, uint32_t size)
+{
+    const uint64_t keep = ~(UINT64_MAX << 8 * size);
+    uint32_t instances = word->outlet->active;
+    for (; mask; mask &= mask - 1) {
+        uint32_t k = (uint32_t)__builtin_ctzll(mask);
+        uint64_t text;
+        memcpy(&text, base + spans[k].at, sizeof text);
+        uint32_t hash = belt_hash_end(BELT_HASH_SEED ^ size, text & keep);
+        word->edges[k] = (uint8_t)belt_edge_of(hash, instances);
+    }
+}
+
 /* In locals: stores of bytes may be to anything, so that all else would be read again
  * for each row. */
 static void choose_by_text(struct word *word, const struct belt_column *column, uint64_t mask)
 {
     const struct belt_span *spans = column->as.spans + (size_t)word->w * 64;
     const char *base = column->base;
-    uint32_t instances = word->outlet->active;
+    uint32_t instances = word->outlet->active, size = belt_spans_size(spans, mask);
+    if (size && size < 8) {
+        choose_by_short(word, spans, base, mask, size);
+        return;
+    }
     for (; mask; mask &= mask - 1) {
         uint32_t k = (uint32_t)__builtin_ctzll(mask);
         uint32_t hash = belt_hash(base + spans[k].at, spans[k].size);

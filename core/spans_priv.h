@@ -47,6 +47,18 @@ static inline uint32_t belt_spans_size(const struct belt_span spans[64], uint64_
     return belt_spans_even(spans + first, count) ? spans[first].size : 0;
 }
 
+/* Whether spans of one size lie one after another: as words they differ by that size. */
+static inline bool belt_spans_follow(const struct belt_span *spans, uint32_t count)
+{
+    uint64_t differ = 0, size = spans[0].size, word, next;
+    for (uint32_t i = 1; i < count; i++) {
+        memcpy(&word, &spans[i - 1], sizeof word);
+        memcpy(&next, &spans[i], sizeof next);
+        differ |= (next - word) ^ size;
+    }
+    return !differ;
+}
+
 /* Of rows of one size, one after another. */
 static inline void belt_spans_fill(struct belt_span *spans, uint32_t count, uint32_t size)
 {

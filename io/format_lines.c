@@ -123,7 +123,7 @@ static size_t raws(const void *conf, const struct belt_view *view, uint32_t w, u
     const struct belt_span *spans = view->columns[0].as.spans + (size_t)w * 64 + first;
     bool gaps = mask >> first & ((mask >> first) + 1);
     (void)conf;
-    if (gaps || !lie_together(spans, count))
+    if (gaps || !(places ? lie_together(spans, count) : belt_spans_follow(spans, count)))
         return put_texts(view, w, mask, out, at, places, 0);
     uint32_t bytes = spans[count - 1].at + spans[count - 1].size - spans[0].at;
     if (places)

@@ -1,8 +1,9 @@
 /* The format `packed`: fields as they lie in memory, for sinks that compute: read with
  * belt_batch_number(), belt_batch_float(), belt_batch_text().
  *
- * A row: 8 bytes for each column (a number, or a text's { at, size } from the row's
- * start), then the texts, zeros up to a multiple of 8. */
+ * A row: 8 bytes for each column (a number, or a text's size and place from the row's
+ * start), then the texts, zeros up to a multiple of 8. A text of up to 4 bytes lies where
+ * its place would be. */
 #include <string.h>
 
 #include "core/isa.h"
@@ -38,7 +39,7 @@ static size_t row_size(const struct packed_conf *conf, const struct belt_view *v
     size_t size = 8 * (size_t)conf->rows.used;
     for (int c = 0; conf->texts && c < conf->rows.used; c++)
         if (conf->rows.info[c].type == BELT_TEXT)
-            size += view->columns[conf->rows.column[c]].as.spans[i].size;
+            size += belt_packed_behind(view->columns[conf->rows.column[c]].as.spans[i].size);
     return (size + 7) & ~(size_t)7;
 }
 
@@ -52,18 +53,18 @@ static size_t put_texts(const struct packed_conf *conf, const struct belt_view *
 {
     uint32_t at = 8 * (uint32_t)conf->rows.used;
     size_t size = row_size(conf, view, i);
-    memset(out + size - 8, 0, 8);
+    memset(out + size - 8, 0, 8); /* a cell, when no text lies behind: written below */
     for (int c = 0; c < conf->rows.used; c++) {
         const struct belt_column *column = &view->columns[conf->rows.column[c]];
         if (conf->rows.info[c].type != BELT_TEXT) {
             memcpy(out + 8 * c, &column->as.numbers[i], 8);
             continue;
         }
-        struct belt_span text = { at, column->as.spans[i].size };
-        memcpy(out + 8 * c, &text, sizeof text);
-        if (text.size)
-            memcpy(out + at, column->base + column->as.spans[i].at, text.size);
-        at += text.size;
+        struct belt_span text = column->as.spans[i];
+        belt_packed_place(out + 8 * c, at, column->base + text.at, text.size);
+        if (belt_packed_behind(text.size))
+            memcpy(out + at, column->base + text.at, text.size);
+        at += belt_packed_behind(text.size);
     }
     return size;
 }
@@ -116,7 +117,7 @@ static size_t even(const void *part_conf, const struct belt_view *view, uint32_t
         uint32_t text = belt_spans_size(spans + (size_t)w * 64, mask);
         if (!text)
             return 0;
-        size += text;
+        size += belt_packed_behind(text);
     }
     return (size + 7) & ~(size_t)7;
 }

@@ -8,14 +8,6 @@
 
 #define ALWAYS static inline __attribute__((always_inline))
 
-/* { at, size } in two stores: put together in memory and copied from there it would be
- * read back before its halves have reached the cache (10 ns a row). */
-ALWAYS void put_place(char *to, uint32_t at, uint32_t size)
-{
-    memcpy(to, &at, sizeof at);
-    memcpy(to + sizeof at, &size, sizeof size);
-}
-
 /* The row of message k; its bytes. The zeros may lie behind them: there is room, and
  * the next row comes later. */
 ALWAYS uint32_t put_row(const struct belt_packed_cells *cells, int used, uint32_t texts, uint32_t k,
@@ -28,7 +20,9 @@ ALWAYS uint32_t put_row(const struct belt_packed_cells *cells, int used, uint32_
             continue;
         }
         struct belt_span from = cells[c].as.spans[k];
-        put_place(out + 8 * c, end, from.size);
+        belt_packed_place(out + 8 * c, end, cells[c].base + from.at, from.size);
+        if (!belt_packed_behind(from.size))
+            continue;
         belt_copy_text(out + end, cells[c].base + from.at, from.size);
         end += from.size;
     }
@@ -52,23 +46,25 @@ ALWAYS size_t put_rows(const struct belt_packed_cells *cells, int used, uint32_t
 
 /* A text and a number; all texts have one size from 4 to 8. In locals, and each cell by
  * one store. */
-ALWAYS size_t put_short(const struct belt_packed_cells *cells, uint64_t mask, char *out)
+ALWAYS size_t put_short(const struct belt_packed_cells *cells, uint32_t size, uint64_t mask,
+                        char *out)
 {
     const struct belt_span *spans = cells[0].as.spans;
     const int64_t *numbers = cells[1].as.numbers;
     const char *base = cells[0].base;
-    uint32_t size = spans[__builtin_ctzll(mask)].size;
-    const uint64_t place = 16 | (uint64_t)size << 32;
+    const uint64_t behind = (uint64_t)size | UINT64_C(16) << 32;
     char *to = out;
-    for (; mask; mask &= mask - 1, to += 24) {
+    for (; mask; mask &= mask - 1, to += size == 4 ? 16 : 24) {
         uint32_t k = (uint32_t)__builtin_ctzll(mask), low, high;
         const char *text = base + spans[k].at;
         memcpy(&low, text, 4); /* two that overlap: not a byte beside it is read */
         memcpy(&high, text + size - 4, 4);
         uint64_t cell = low | (uint64_t)high << 8 * (size - 4);
+        uint64_t place = size == 4 ? 4 | cell << 32 : behind;
         memcpy(to, &place, 8);
         memcpy(to + 8, &numbers[k], 8);
-        memcpy(to + 16, &cell, 8);
+        if (size != 4)
+            memcpy(to + 16, &cell, 8);
     }
     return (size_t)(to - out);
 }
@@ -77,13 +73,16 @@ size_t BELT_HOT(belt_packed_rows)(const struct belt_packed_cells *cells, int use
                                   uint64_t mask, char *out, uint32_t at, struct belt_span *places)
 {
     uint32_t first = texts & 1 ? cells[0].as.spans[__builtin_ctzll(mask)].size : 0;
-    if (!places && used == 2 && texts == 1 && first >= 4 && first <= 8)
-        return put_short(cells, mask, out);
+    bool of_text_and_number = used == 2 && texts == 1;
+    if (!places && of_text_and_number && first == 4)
+        return put_short(cells, 4, mask, out);
+    if (!places && of_text_and_number && first > 4 && first <= 8)
+        return put_short(cells, first, mask, out);
     if (used == 1 && texts == 0)
         return put_rows(cells, 1, 0, mask, out, at, places);
     if (used == 2 && texts == 0)
         return put_rows(cells, 2, 0, mask, out, at, places);
-    if (used == 2 && texts == 1)
+    if (of_text_and_number)
         return put_rows(cells, 2, 1, mask, out, at, places);
     return put_rows(cells, used, texts, mask, out, at, places);
 }

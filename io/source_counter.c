@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "core/part.h"
+#include "core/spans_priv.h"
 #include "rings/atomic.h"
 
 #define CHUNK (64 * BELT_FRAME) /* numbers that an instance claims at a time */
@@ -26,8 +27,7 @@ struct counter_state {
     uint32_t free[64], free_used;
     uint64_t chunk, at, end; /* the chunk under way: numbers [at, end) are to come */
     bool stopped;
-    uint64_t consumed;                  /* bytes; written here only, read by the progress line */
-    struct belt_span spans[BELT_FRAME]; /* the same in every frame */
+    uint64_t consumed; /* bytes; written here only, read by the progress line */
 };
 
 static const struct belt_setting settings[] = {
@@ -52,8 +52,6 @@ static int init(void *state, void *conf, const struct belt_instance *in, struct 
     s->free_used = in->slabs < 64 ? in->slabs : 64;
     for (uint32_t i = 0; i < s->free_used; i++)
         s->free[i] = i;
-    for (uint32_t i = 0; i < BELT_FRAME; i++)
-        s->spans[i] = (struct belt_span){ 8 * i, 8 };
     return 0;
 }
 
@@ -69,7 +67,7 @@ static bool claim(struct counter_state *s)
 
 static void write_numbers(char *to, uint64_t from, uint32_t count)
 {
-    for (uint32_t i = 0; i < count; i++) {
+    for (size_t i = 0; i < count; i++) { /* one of 32 bits may wrap: no vector then */
         uint64_t number = from + i;
 #if __BYTE_ORDER__ == __ORDER_BIG_ENDIAN__
         number = __builtin_bswap64(number);
@@ -97,7 +95,7 @@ static int fill(void *state, struct belt_fill *out, struct belt_error *err)
     out->chunk = s->chunk;
     out->file = PLACE_COUNTS;
     out->place = s->at;
-    memcpy(out->spans, s->spans, count * sizeof s->spans[0]);
+    belt_spans_fill(out->spans, count, 8);
     write_numbers(slab, s->at, count);
     s->at += count;
     out->last_of_slab = true;

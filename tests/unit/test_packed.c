@@ -97,10 +97,11 @@ static void ends(struct belt_pipeline *p)
 
 Test(packed, gives_fields_back_as_they_were, .timeout = 10)
 {
-    ends(with_values("source: { say: 'a,,abcdefgh,abcdefghi' }\n"
+    ends(with_values("source: { say: 'a,,abcdefgh,abcdefghi,abcd,abcde' }\n"
                      "processor: { steps: [ fields ] }\n"
                      "batcher: { sink: values }\n"));
-    cr_assert_str_eq(read_back, "-1,a,0.5|0,,0.0|-8,abcdefgh,4.0|-9,abcdefghi,4.5|");
+    cr_assert_str_eq(read_back, "-1,a,0.5|0,,0.0|-8,abcdefgh,4.0|-9,abcdefghi,4.5|"
+                                "-4,abcd,2.0|-5,abcde,2.5|");
 }
 
 Test(packed, gives_fields_of_whole_words_of_rows, .timeout = 10)
