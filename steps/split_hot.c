@@ -14,7 +14,8 @@
 #include "steps/split_vec_priv.h"
 #include "steps/steps_priv.h"
 
-#define NEAR 32 /* bytes searched at once */
+#define NEAR 32   /* bytes searched at once */
+#define OTHERS 63 /* words of 64 records for which a way that did not do is not tried */
 
 static inline uint64_t load8(const char *p)
 {
@@ -41,36 +42,52 @@ static inline vec own_bytes(const struct belt_split_work *work, const struct bel
     return v_high_bytes64(behind - v_all64(1));
 }
 
-/* work->numbers from words and sizes. Bit k of what is returned: number k has
- * the common form, [-] digits [. exactly `digits` digits] in at most 8 bytes.
- * The others' values are garbage. */
+/* What a common number looks like: [-] digits [. exactly `digits` digits] in at most 8 bytes. */
+struct form {
+    vec need, dot, dot_byte, before, after;
+};
+
+static inline struct form form_of(const struct belt_split_layout *layout)
+{
+    return (struct form){ v_all64(layout->need), v_all64(layout->dot), v_all64(layout->dot_byte),
+                          v_all64(layout->before), v_all64(layout->after) };
+}
+
+/* The numbers whose last 8 bytes are `words`, of which `own` are theirs. Bit k of *good: it
+ * has the common form; else its value is garbage. */
+static inline __attribute__((always_inline)) vec common(struct form form, vec words, vec own,
+                                                        uint32_t *good)
+{
+    const vec zeros = v_all8('0'), minus_byte = v_all8('-' ^ '0'), nine = v_all8(9);
+    const vec by10 = v_all16(10 | 1 << 8), by100 = v_all32(100 | 1 << 16);
+    const vec by10000 = v_all64(10000), none = v_all64(0);
+    vec bytes = (words ^ zeros) & own;
+    vec minus = v_equal8(bytes, minus_byte);
+    bytes &= ~minus;
+    vec digits = (bytes & form.after) | (bytes & form.before) << 8;
+    vec bad = minus & own << 8; /* one that is not the first byte */
+    bad |= form.need & ~(own & ~minus);
+    bad |= (bytes & form.dot) ^ form.dot_byte;
+    bad |= v_above8(digits, nine);
+    *good = v_bits64(v_equal64(bad, none));
+    vec fours = v_pairs16(v_pairs8(digits, by10), by100); /* two groups of 4 digits */
+    vec value = v_times32(fours, by10000) + v_right(fours, 32);
+    vec negative = ~v_equal64(minus, none);
+    return (value ^ negative) - negative;
+}
+
+/* Numbers from words and sizes. Bit k of what is returned: number k has the common form. */
 static inline __attribute__((always_inline)) uint64_t read_numbers(
     struct belt_split_work *work, const struct belt_split_layout *layout,
     const struct belt_span *records, const struct belt_span *names, int64_t *out)
 {
-    const vec zeros = v_all8('0'), minus_byte = v_all8('-' ^ '0'), nine = v_all8(9);
-    const vec need = v_all64(layout->need), dot = v_all64(layout->dot);
-    const vec dot_byte = v_all64(layout->dot_byte);
-    const vec before = v_all64(layout->before), after = v_all64(layout->after);
-    const vec none = v_all64(0);
-    const vec by10 = v_all16(10 | 1 << 8), by100 = v_all32(100 | 1 << 16);
-    const vec by10000 = v_all64(10000);
+    const struct form form = form_of(layout);
     uint64_t good = 0;
     for (uint32_t i = 0; i < work->count; i += LANES) {
+        uint32_t some;
         vec own = own_bytes(work, records, names, i);
-        vec bytes = (v_load(work->words + i) ^ zeros) & own;
-        vec minus = v_equal8(bytes, minus_byte);
-        bytes &= ~minus;
-        vec digits = (bytes & after) | (bytes & before) << 8;
-        vec bad = minus & own << 8; /* one that is not the first byte */
-        bad |= need & ~(own & ~minus);
-        bad |= (bytes & dot) ^ dot_byte;
-        bad |= v_above8(digits, nine);
-        good |= (uint64_t)v_bits64(v_equal64(bad, none)) << i;
-        vec fours = v_pairs16(v_pairs8(digits, by10), by100); /* two groups of 4 digits */
-        vec value = v_times32(fours, by10000) + v_right(fours, 32);
-        vec negative = ~v_equal64(minus, none);
-        v_store(out + i, (value ^ negative) - negative);
+        v_store(out + i, common(form, v_load(work->words + i), own, &some));
+        good |= (uint64_t)some << i;
     }
     return good & work->all;
 }
@@ -160,6 +177,88 @@ static inline void cut_two(struct belt_split_work *work, const char *base,
     }
 }
 
+/* ---- the shortest way: the number and the byte before it within 8 bytes ---------- */
+
+#define WIDE 8128 /* bytes of 64 records: so many vectors that their sums fit a byte */
+
+/* Of text[0, size), at most WIDE. */
+static inline uint64_t count_bytes(const char *text, uint32_t size, vec byte)
+{
+    vec sums = v_all64(0);
+    uint64_t lanes[LANES], count = 0;
+    uint32_t at = 0;
+    for (; size - at >= sizeof(vec); at += sizeof(vec))
+        sums = v_minus8(sums, v_equal8(v_load(text + at), byte));
+    v_store(lanes, v_sum8(sums));
+    for (uint32_t k = 0; k < LANES; k++)
+        count += lanes[k];
+    return count + (uint64_t)__builtin_popcountll(v_find32(text + at, byte) & low_bits(size - at));
+}
+
+/* Whether 64 records lie one after another, no more apart than may be read, with this byte
+ * once in each, if it is in each. */
+static inline bool is_once(const char *base, const struct belt_span *records, vec byte)
+{
+    const vec most = v_all64(BELT_PAD);
+    vec apart = v_all64(0);
+    uint32_t from = records[0].at, size = records[63].at + records[63].size - from;
+    for (uint32_t k = 0; k < 64; k += LANES) {
+        uint32_t i = k + LANES < 64 ? k : 63 - LANES; /* none behind the last */
+        vec record = v_load(records + i);
+        vec gap = v_load(records + i + 1) - record - v_right(record, 32);
+        apart |= (v_most32(gap, most) ^ most) << 32; /* of `at`, the low half */
+    }
+    bool ordered = !v_bits64(~v_equal64(apart, v_all64(0)));
+    return ordered && size <= WIDE && count_bytes(base + from, size, byte) == 64;
+}
+
+/* All of 64 records, if `byte` is in the last 8 bytes of each: then, being there once in each,
+ * it is the delimiter. Two thirds of the instructions of looking for the first one. False: it
+ * is not; nothing is known of them. */
+static inline __attribute__((always_inline)) bool cut_ends(const struct belt_split_layout *layout,
+                                                           const char *base,
+                                                           const struct belt_span *records,
+                                                           struct belt_span *names, char byte,
+                                                           int64_t *numbers, uint64_t *odd)
+{
+    const struct form form = form_of(layout);
+    const vec delimiter = v_all8(byte), found = v_all64(0x80), none = v_all64(0);
+    const vec places = v_all64(UINT64_C(0x8786858483828180)); /* found + place */
+    vec wrong = none, before = none;
+    uint64_t good = 0;
+    for (uint32_t k = 0; k < 64; k += LANES) {
+        const char *ends[LANES];
+        uint32_t some;
+        for (uint32_t i = 0; i < LANES; i++)
+            ends[i] = base + records[k + i].at + records[k + i].size - 8;
+        vec words = v_gather(ends), hits = v_equal8(words, delimiter),
+            place = v_sum8(hits & places);
+        vec name = v_load(records + k) + ((place - found - v_all64(8)) << 32);
+        wrong |= place ^ found; /* but for its place: none, or several */
+        before |= name;         /* highest bit: it is that of the record before */
+        v_store(names + k, name);
+        v_store(numbers + k, common(form, words, (none - hits) & ~hits, &some));
+        good |= (uint64_t)some << k;
+    }
+    *odd = ~good;
+    return !v_bits64(~v_equal64(wrong & v_all64(~UINT64_C(7)), none)) && !v_bits64(before) &&
+           is_once(base, records, delimiter);
+}
+
+/* The same, unless it did not do a short time ago. */
+static inline bool try_ends(struct belt_split_work *work, const struct belt_split_layout *layout,
+                            const char *base, const struct belt_span *records,
+                            struct belt_span *names, char byte, int64_t *numbers, uint64_t *odd)
+{
+    if (work->others) {
+        work->others--;
+        return false;
+    }
+    bool done = cut_ends(layout, base, records, names, byte, numbers, odd);
+    work->others = done ? 0 : OTHERS;
+    return done;
+}
+
 /* The numbers that have not the common form, with their records. */
 static uint64_t read_odd(const struct belt_split *split, struct belt_split_work *work,
                          const char *base, const struct belt_span *records,
@@ -195,8 +294,12 @@ static void two_fields(const struct belt_split *split, struct belt_split_work *w
         work->count = 64, work->all = UINT64_MAX;
     else
         take(work, source->as.spans + w * 64, rows);
-    cut_two(work, source->base, records, names_to, split->delimiter[0]);
-    uint64_t odd = work->all & ~read_numbers(work, &number->layout, records, names_to, numbers_to);
+    uint64_t odd;
+    if (!dense || !try_ends(work, &number->layout, source->base, records, names_to,
+                            split->delimiter[0], numbers_to, &odd)) {
+        cut_two(work, source->base, records, names_to, split->delimiter[0]);
+        odd = work->all & ~read_numbers(work, &number->layout, records, names_to, numbers_to);
+    }
     if (odd) {
         for (uint32_t i = 0; dense && i < 64; i++)
             work->index[i] = (uint8_t)i;

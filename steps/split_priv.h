@@ -75,6 +75,7 @@ struct belt_split {
 /* Up to 64 messages in work: those of one live word, without gaps. */
 struct belt_split_work {
     void *own;         /* of the step's own cut */
+    uint32_t others;   /* words for which delimiters are not looked for at the ends */
     uint32_t count;    /* messages */
     uint64_t all;      /* a bit for each */
     uint8_t index[64]; /* where each is in its word of the frame */

@@ -94,6 +94,37 @@ static inline vec v_times32(vec a, vec b)
     return V(mul_epu32)(a, b);
 }
 
+/* Byte by byte. */
+static inline vec v_minus8(vec a, vec b)
+{
+    return V(sub_epi8)(a, b);
+}
+
+/* The sum of each lane's bytes. */
+static inline vec v_sum8(vec a)
+{
+    return V(sad_epu8)(a, v_all64(0));
+}
+
+/* The greater of each 32 bits, unsigned. */
+static inline vec v_most32(vec a, vec b)
+{
+    return V(max_epu32)(a, b);
+}
+
+/* Lane k: 8 bytes at p[k]. */
+static inline vec v_gather(const char *const p[LANES])
+{
+    __m128i low = _mm_loadl_epi64((const void *)p[0]), high = _mm_loadl_epi64((const void *)p[1]);
+    low = _mm_unpacklo_epi64(low, high);
+#ifdef __AVX2__
+    __m128i third = _mm_loadl_epi64((const void *)p[2]), last = _mm_loadl_epi64((const void *)p[3]);
+    return _mm256_inserti128_si256(_mm256_castsi128_si256(low), _mm_unpacklo_epi64(third, last), 1);
+#else
+    return low;
+#endif
+}
+
 /* Bit k: the highest bit of lane k. */
 static inline uint32_t v_bits64(vec a)
 {

@@ -278,20 +278,22 @@ static const struct shape shapes[] = {
     { "- split: { into: { f0: int } }", ",", 1, FAIL, "i" },
 };
 
-/* Lines of such pieces are wrong about as often as they are right. */
-static size_t random_lines(const struct shape *shape, char *out, int lines)
+/* Lines of such pieces, which are odd once in `often`: with 12, lines are wrong about as often
+ * as they are right. */
+static size_t random_lines(const struct shape *shape, char *out, int lines, uint32_t often)
 {
     static const char *const odd[] = { "",         "-",        ".",         "-.5",
                                        "1.",       "+3",       "1.25",      "a",
                                        "b",        "0",        "-0.0",      "12345678",
                                        "123456.7", "-99999.9", "1234567.8", "99999999999999999999",
-                                       "\xc3\xa4", "5-",       "--2" };
+                                       "\xc3\xa4", "5-",       "--2",       "n;longer9",
+                                       "n,longer9" };
     char *at = out;
     for (int line = 0; line < lines; line++) {
-        int fields = shape->fields + (below(16) == 0) - (below(16) == 0);
+        int fields = shape->fields + (below(often) == 0) - (below(often) == 0);
         for (int f = 0; f < fields; f++) {
             char type = shape->types[f % shape->fields];
-            if (below(12) == 0)
+            if (below(often) == 0)
                 at += sprintf(at, "%s", odd[below(sizeof odd / sizeof *odd)]);
             else if (type == 'i')
                 at += sprintf(at, "%d", (int)below(20000) - 10000);
@@ -357,7 +359,7 @@ static void compare(struct chain *c, const struct shape *shape, uint32_t i)
     }
 }
 
-TWICE(split_random, agrees_with_a_plain_reader)
+static void compare_lines(uint32_t often)
 {
     static char text[1024 * 600];
     for (uint64_t seed = 1; seed <= 20; seed++) {
@@ -365,13 +367,58 @@ TWICE(split_random, agrees_with_a_plain_reader)
         for (size_t s = 0; s < sizeof shapes / sizeof *shapes; s++) {
             struct chain *c = chain_new(shapes[s].step);
             int lines = below(4) ? BELT_FRAME : (int)below(BELT_FRAME);
-            chain_load(c, text, random_lines(&shapes[s], text, lines), below(64));
+            chain_load(c, text, random_lines(&shapes[s], text, lines, often), below(64));
             cr_assert_eq(chain_step(c, 0), (uint32_t)c->engine.count);
             for (uint32_t i = 0; i < c->engine.count; i++)
                 compare(c, &shapes[s], i);
             chain_free(c);
         }
     }
+}
+
+TWICE(split_random, agrees_with_a_plain_reader)
+{
+    compare_lines(12);
+}
+
+TWICE(split_random, agrees_with_a_plain_reader_where_hardly_a_line_is_odd)
+{
+    compare_lines(300);
+}
+
+/* Between the first and the last of 64 are as many delimiters as there are messages, but not
+ * in these. */
+TWICE(split, looks_into_records_that_lie_elsewhere)
+{
+    struct chain *c = chain_new(SENSOR);
+    char text[66 * 12] = "";
+    for (int i = 0; i < 64; i++)
+        strcat(text, "name;1.5\n");
+    strcat(text, "a;longer9;1.5\n");
+    chain_load(c, text, strlen(text), 0);
+    c->spans[5] = c->spans[64];
+    cr_assert_eq(chain_step(c, 0), 65);
+    for (uint32_t i = 0; i < 64; i++)
+        cr_expect_eq(chain_live(c, i), i != 5, "%u", i);
+    chain_free(c);
+}
+
+/* Records without anything between them; one that has two delimiters makes up for it. */
+TWICE(split, takes_no_delimiter_from_the_record_before)
+{
+    struct chain *c = chain_new(SENSOR);
+    char text[66 * 14] = "";
+    strcat(text, "a;longer9;1.5\n");
+    for (int i = 1; i < 62; i++)
+        strcat(text, "name;1234.5\n");
+    strcat(text, "x;12.5\n-");
+    chain_load(c, text, strlen(text), 0);
+    c->spans[62].size = 3;
+    c->spans[63] = (struct belt_span){ c->spans[62].at + 3, 3 };
+    cr_assert_eq(chain_step(c, 0), 64);
+    for (uint32_t i = 0; i < 64; i++)
+        cr_expect_eq(chain_live(c, i), i != 0 && i != 63, "%u", i);
+    chain_free(c);
 }
 
 /* ---- configuration ------------------------------------------------------------------ */
