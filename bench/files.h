@@ -85,6 +85,8 @@ struct Row {
     /* Runs it in a process of its own. NULL: by its kind. */
     Sample (*run)(const Bench &bench, const Row &row);
     const char *needs; // PEER: the program
+    /* The goal and the aim where they are parts of the limit. 0 here and above: there is none. */
+    double goal_of_limit = 0, aim_of_limit = 0;
 };
 
 std::vector<Row> limit_rows();

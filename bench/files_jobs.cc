@@ -41,7 +41,8 @@ namespace
     READ "processor: { steps: [ json: { into: { level: text } } ] }\n"                             \
          "batcher: { key: level, " batches "sink: { file: { path: '$OUT/{key}.ndjson'" more        \
          " } } }\n"
-#define DURABLE_JOB PER_KEY_JOB("bytes: 4MiB, memory: 64MiB, ", ", mode: append, sync: batch")
+#define DURABLE_JOB(more)                                                                          \
+    PER_KEY_JOB("bytes: 1MiB, memory: 16MiB, ", ", mode: append, sync: batch" more)
 
 Row ours(const char *job, const char *name, Unit unit, Data data, const char *yaml,
          const char *check, const char *limit, double goal, double aim)
@@ -51,9 +52,16 @@ Row ours(const char *job, const char *name, Unit unit, Data data, const char *ya
     };
 }
 
+Row of_limit(Row row, double goal, double aim)
+{
+    row.goal_of_limit = goal;
+    row.aim_of_limit = aim;
+    return row;
+}
+
 Row cold(const char *name, const char *yaml, const char *limit)
 {
-    Row row = ours("G8", name, GB, LOG, yaml, "", limit, 0, 0);
+    Row row = of_limit(ours("G8", name, GB, LOG, yaml, "", limit, 0, 0), 0.9, 0.95);
     row.warmth = COLD;
     return row;
 }
@@ -128,13 +136,22 @@ std::vector<Row> job_rows()
              "", io, 300, 600),
         ours("G3", "beltway", MROWS, SENSORS, SENSORS_JOB, "totals", io, 200, 325),
         ours("G4", "beltway", MROWS, KEYS, SENSORS_JOB, "totals", io, 120, 177),
-        ours("G5", "beltway", MROWS, SENSORS, EXCHANGE_JOB("at_end"), "totals", "G3", 0, 0),
-        ours("G5", "beltway, every 10 ms", MROWS, SENSORS, EXCHANGE_JOB("{ every: 10ms }"), "",
-             "G3", 0, 0),
+        of_limit(
+            ours("G5", "beltway", MROWS, SENSORS, EXCHANGE_JOB("at_end"), "totals", "G3", 0, 0),
+            0.9, 0.95),
+        of_limit(ours("G5", "beltway, every 10 ms", MROWS, SENSORS, EXCHANGE_JOB("{ every: 10ms }"),
+                      "", "G3", 0, 0),
+                 0.9, 0.95),
         ours("G6", "beltway", GB, LOG, ERRORS_JOB, "errors", io, 2, 3.2),
-        ours("G7", "beltway", GB, LOG, PER_KEY_JOB("", ""), "all", "copy file to file", 1, 0),
-        ours("G7", "beltway, durable", GB, LOG, DURABLE_JOB, "all",
-             "device write, O_DIRECT, synced", 0, 0),
+        of_limit(
+            ours("G7", "beltway", GB, LOG, PER_KEY_JOB("", ""), "all", "copy file to file", 1, 0),
+            0, 0.85),
+        of_limit(ours("G7", "beltway, durable", GB, LOG, DURABLE_JOB(", direct: auto"), "all",
+                      "device write, O_DIRECT, synced", 0, 0),
+                 0.8, 0),
+        of_limit(ours("G7", "beltway, durable, cached", GB, LOG, DURABLE_JOB(""), "all",
+                      "device write, cached, synced", 0, 0),
+                 0.8, 0),
         cold("beltway, buffered", READ "processor: { steps: [ bench_frame: {} ] }\n",
              "device read, buffered"),
         cold("beltway, O_DIRECT",

@@ -152,23 +152,39 @@ std::string machine()
     return text;
 }
 
-std::string verdict(const Report &report, const Measured &row, double value)
+// A goal or an aim: so much, or such a part of the limit.
+struct Wanted {
+    double value, of_limit;
+
+    bool is() const
+    {
+        return value != 0 || of_limit != 0;
+    }
+    bool met(const Report &report, const Measured &row) const
+    {
+        bool less = row.row.unit == CPU_NS;
+        double reached = less ? beyond_bare(report, row) : median(row.values());
+        if (of_limit != 0)
+            return files::of_limit(report, row) >= of_limit;
+        return is() && (less ? reached <= value : reached >= value);
+    }
+    std::string text() const
+    {
+        char text[32];
+        snprintf(text, sizeof text, of_limit != 0 ? "%gx" : "%g", of_limit != 0 ? of_limit : value);
+        return text;
+    }
+};
+
+std::string verdict(const Report &report, const Measured &row)
 {
     const Row &r = row.row;
-    char text[128] = "";
-    bool less = r.unit == CPU_NS;
-    if (less)
-        value = beyond_bare(report, row);
-    if (r.kind != OURS || r.goal == 0)
+    Wanted goal = { r.goal, r.goal_of_limit }, aim = { r.aim, r.aim_of_limit };
+    if (r.kind != OURS || !goal.is())
         return "";
-    bool aim = less ? value <= r.aim : value >= r.aim,
-         goal = less ? value <= r.goal : value >= r.goal;
-    snprintf(text, sizeof text, "%s (%g, aim %g)",
-             aim && r.aim != 0 ? "aim"
-             : goal            ? "met"
-                               : "missed",
-             r.goal, r.aim);
-    return text;
+    bool met = goal.met(report, row);
+    const char *word = met && aim.met(report, row) ? "aim" : met ? "met" : "missed";
+    return std::string(word) + " (" + goal.text() + (aim.is() ? ", aim " + aim.text() : "") + ")";
 }
 
 void print_row(const Report &report, const Measured &row)
@@ -190,7 +206,7 @@ void print_row(const Report &report, const Measured &row)
     printf("  %-32s %7.4g %-8s %-17s %5s %6.2f %6.2f %6.1f %4s %2zu %-8s %s\n", r.name, value,
            unit_name(r.unit), range, part, gb_of(row), cpu_ns(row),
            1e3 * median_of(row, [](const Sample &s) { return s.start; }), pss, row.samples.size(),
-           row.distance(), verdict(report, row, value).c_str());
+           row.distance(), verdict(report, row).c_str());
     if (r.unit == CPU_NS && r.kind == OURS)
         printf("  %-32s %7.2f ns\n", "  beyond the bare loop", beyond_bare(report, row));
 }
@@ -220,6 +236,12 @@ void put_samples(FILE *out, const Measured &row)
     }
 }
 
+void put_wanted(FILE *out, const char *name, double value)
+{
+    if (value != 0)
+        fprintf(out, "     \"%s\": %g,\n", name, value);
+}
+
 void put_row(FILE *out, const Report &report, const Measured &row)
 {
     static const char *const kinds[] = { "limit", "ours", "peer" };
@@ -238,8 +260,10 @@ void put_row(FILE *out, const Report &report, const Measured &row)
         if (limit_of(report, row))
             fprintf(out, "     \"limit\": %s, \"of_limit\": %.4f,\n", quoted(r.limit).c_str(),
                     of_limit(report, row));
-        if (r.goal > 0)
-            fprintf(out, "     \"goal\": %g, \"aim\": %g,\n", r.goal, r.aim);
+        put_wanted(out, "goal", r.goal);
+        put_wanted(out, "aim", r.aim);
+        put_wanted(out, "goal_of_limit", r.goal_of_limit);
+        put_wanted(out, "aim_of_limit", r.aim_of_limit);
         if (r.unit == CPU_NS && r.kind == OURS)
             fprintf(out, "     \"beyond_bare_ns\": %.4f,\n", beyond_bare(report, row));
     } else {

@@ -14,6 +14,18 @@ test_measures_a_job_beside_its_limit() {
     grep -q '^</svg>' plots/files.svg || fail "plots/files.svg is no picture"
 }
 
+# A goal, or an aim, may be a part of the limit; a row without an aim has none.
+test_says_goals_as_parts_of_limits() {
+    run bench files --jobs G7 --size 1MB --runs 1 --dir . --json files.json
+    expect_code 0
+    expect_out '^ *device write, cached, synced  *[0-9]'
+    expect_out '^ *beltway .*(aim|met|missed) \(1, aim 0.85x\)$'
+    expect_out '^ *beltway, durable .*(met|missed) \(0.8x\)$'
+    jq -e '.rows[] | select(.name == "beltway, durable") |
+        .goal_of_limit == 0.8 and .of_limit > 0 and (has("aim") or has("goal") | not)' \
+        files.json >"$work/out" || fail "files.json: $(cat files.json)"
+}
+
 # Its answer is compared with awk's: changed data must be noticed.
 test_notices_a_wrong_answer() {
     run bench files --jobs G3 --size 1MB --runs 1 --dir .
