@@ -1,6 +1,7 @@
 /* pread and pwrite, done when submitted: where io_uring is forbidden. Also the
  * choice between the two. */
 #include <errno.h>
+#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -66,6 +67,14 @@ int64_t belt_backend_write_now(int fd, const void *from, uint32_t size, uint64_t
     return put > 0 ? put : put < 0 ? -errno : -EIO;
 }
 
+int belt_backend_write_back(int fd, uint64_t offset, uint64_t size)
+{
+    if (sync_file_range(fd, (off_t)offset, (off_t)size, SYNC_FILE_RANGE_WRITE) == 0)
+        return 0;
+    /* Not for this file, or not on this system. */
+    return errno == EINVAL || errno == ESPIPE || errno == ENOSYS ? 0 : -errno;
+}
+
 static int posix_fsync(struct belt_backend *backend, int fd, uint64_t cookie)
 {
     if (backend->in_flight == backend->depth)
@@ -99,6 +108,7 @@ const struct belt_backend_ops belt_backend_posix = {
     .read = posix_read,
     .write = posix_write,
     .write_now = belt_backend_write_now,
+    .write_back = belt_backend_write_back,
     .fsync = posix_fsync,
     .reap = posix_reap,
     .fd = posix_fd,

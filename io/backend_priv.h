@@ -38,6 +38,9 @@ struct belt_backend_ops {
     /* The same within the call, for what the page cache takes: bytes, or negative errno. Not
      * for streams and O_DIRECT. NULL: there is no such way. */
     int64_t (*write_now)(int fd, const void *from, uint32_t size, uint64_t offset);
+    /* The kernel begins to write these bytes back, where it would wait: 0, or negative errno,
+     * as bad as that of fsync. NULL: there is no such way. */
+    int (*write_back)(int fd, uint64_t offset, uint64_t size);
     /* What was written is on the disk, with what it takes to find it there: fdatasync. */
     int (*fsync)(struct belt_backend *backend, int fd, uint64_t cookie);
     /* Collects up to `room` results; `wait`: at least one, if any is under way. Their number. */
@@ -49,6 +52,8 @@ struct belt_backend_ops {
 
 /* pwrite, for backends that have nothing better for the page cache. */
 int64_t belt_backend_write_now(int fd, const void *from, uint32_t size, uint64_t offset);
+/* sync_file_range, likewise. */
+int belt_backend_write_back(int fd, uint64_t offset, uint64_t size);
 
 extern const struct belt_backend_ops belt_backend_uring, belt_backend_posix;
 

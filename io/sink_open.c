@@ -187,7 +187,7 @@ static void forget(struct belt_out *out, uint32_t more)
     out->begun = out->partial = false;
     out->n += out->n ? 1 : 0;
     out->more = more;
-    target->offset = target->synced = 0;
+    target->offset = target->synced = target->begun = 0;
     target->broken = 0;
 }
 

@@ -37,6 +37,7 @@ struct belt_target {
     bool syncing;
     int broken;      /* 0, or the code of a failed sync: nothing more goes into this file */
     uint64_t synced; /* so much of it is on the disk: what is settled */
+    uint64_t begun;  /* so much is on its way there */
     uint64_t covers; /* that is, when the sync under way ends well */
     struct belt_write_list landed, covered; /* written; the sync under way is for them */
     bool dirty;                             /* in the list of those that wait for a sync */

@@ -5,6 +5,8 @@
 #include "io/sink_file_priv.h"
 #include "io_fixture.h"
 
+#include <errno.h>
+
 extern const struct belt_sink belt_sink_file;
 
 struct sink {
@@ -81,6 +83,8 @@ static struct {
     uint32_t held_used;
     int64_t script[16], syncs[16];
     uint32_t next, sync_next, most;
+    uint32_t backs, back_fails; /* calls of write_back(); the one that fails, from 1 */
+    uint64_t back_end;
     uint64_t written, covers, covered; /* bytes of writes told of; of them, by the syncs */
 } fault;
 
@@ -123,6 +127,14 @@ static uint32_t fault_reap(struct belt_backend *backend, struct belt_io_done *do
     return 1;
 }
 
+static int fault_write_back(int fd, uint64_t offset, uint64_t size)
+{
+    (void)fd;
+    fault.backs++;
+    fault.back_end = offset + size;
+    return fault.back_fails && fault.backs == fault.back_fails ? -EIO : 0;
+}
+
 static void fault_destroy(struct belt_backend *backend)
 {
     (void)backend;
@@ -132,6 +144,7 @@ UNUSED static const struct belt_backend_ops fault_ops = {
     .name = "fault",
     .destroy = fault_destroy,
     .write = fault_write,
+    .write_back = fault_write_back,
     .fsync = fault_fsync,
     .reap = fault_reap,
 };

@@ -40,11 +40,8 @@ static void make_rows(int rows)
 
 /* Until all of the first `rows` ended; those that failed are handed over again, at most
  * `attempts` times each. */
-static void write_rows(struct sink *s, int rows, uint32_t attempts)
+static void await(struct sink *s, int rows, uint32_t attempts)
 {
-    make_rows(rows);
-    for (int i = 0; i < rows; i++)
-        hand_over(s, i);
     for (bool open = true; open;) {
         belt_sink_file.tick(s->state, now += 1000000);
         belt_sink_file.poll(s->state);
@@ -55,6 +52,14 @@ static void write_rows(struct sink *s, int rows, uint32_t attempts)
             open |= codes[i] == 99;
         }
     }
+}
+
+static void write_rows(struct sink *s, int rows, uint32_t attempts)
+{
+    make_rows(rows);
+    for (int i = 0; i < rows; i++)
+        hand_over(s, i);
+    await(s, rows, attempts);
 }
 
 /* How often each row is in the named files. */
@@ -220,6 +225,46 @@ Test(sink_durable, cuts_a_torn_row_and_goes_on_when_there_is_room_again)
     cr_assert_eq(strlen(io_text("out")), 8 * 6);
     expect_each_once(8, (const char *[]){ "out", NULL });
     sink_close(&s);
+}
+
+/* Of 300,000 bytes each. */
+static void write_large_rows(struct sink *s, int rows, uint32_t attempts)
+{
+    static char large[300001];
+    memset(large, 'x', 300000);
+    make_rows(rows);
+    for (int i = 0; i < rows; i++) {
+        batches[i].bytes = large;
+        batches[i].bytes_size = 300000;
+        hand_over(s, i);
+    }
+    await(s, rows, attempts);
+}
+
+Test(sink_durable, has_whole_pages_written_back_at_once)
+{
+    struct sink s;
+    open_durable(&s, "");
+    write_large_rows(&s, 3, 1);
+    cr_assert_eq(fault.backs, 3);
+    cr_assert_eq(fault.back_end, 900000 / 4096 * 4096);
+    sink_close(&s);
+}
+
+Test(sink_durable, begins_a_new_file_when_writing_back_failed)
+{
+    struct sink s;
+    open_durable(&s, "");
+    fault.back_fails = 2;
+    write_large_rows(&s, 4, 3);
+    for (int i = 0; i < 4; i++)
+        cr_assert_eq(codes[i], 0, "row %d: %s", i, reasons[i]);
+    cr_assert_eq(sink_finish(&s, true), 0, "%s", s.part.err.text);
+    sink_close(&s);
+    struct stat a, b;
+    cr_assert_eq(stat(io_path("out"), &a), 0);
+    cr_assert_eq(stat(io_path("out.1"), &b), 0);
+    cr_assert(a.st_size % 300000 == 0 && a.st_size + b.st_size == 4 * 300000);
 }
 
 Test(sink_durable, begins_a_new_file_when_a_write_failed_other_than_for_want_of_room)
