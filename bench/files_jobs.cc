@@ -146,6 +146,10 @@ std::vector<Row> job_rows()
         of_limit(
             ours("G7", "beltway", GB, LOG, PER_KEY_JOB("", ""), "all", "copy file to file", 1, 0),
             0, 0.85),
+        of_limit(ours("G7", "beltway, O_DIRECT", GB, LOG,
+                      PER_KEY_JOB("bytes: 1MiB, memory: 16MiB, ", ", direct: auto"), "all",
+                      "copy file to file", 1, 0),
+                 0, 0.85),
         of_limit(ours("G7", "beltway, durable", GB, LOG, DURABLE_JOB(", direct: auto"), "all",
                       "device write, O_DIRECT, synced", 0, 0),
                  0.8, 0),
