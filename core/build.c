@@ -450,8 +450,11 @@ static bool make_chain(struct belt_engine_run *run, int p, uint32_t index)
     chain->intake.free = need(calloc(run->sources_used, sizeof(struct belt_tx)), &ok);
     chain->processor = processor;
     struct belt_chain steps = belt_chain_of(spec, processor);
-    for (int s = 0; s < steps.steps_used; s++)
-        chain->states[s] = need(calloc(1, steps.steps[s].part->state_size + 1), &ok);
+    for (int s = 0; s < steps.steps_used; s++) {
+        size_t state = steps.steps[s].part->state_size + 1;
+        chain->states[s] = need(calloc(1, state), &ok);
+        run->memory += state + steps.steps[s].memory;
+    }
     if (run->zygote && processor->isolation == BELT_ISOLATION_PROCESS) {
         chain->worker = need(calloc(1, belt_worker_size(&processor->workers)), &ok);
         if (chain->worker)
@@ -569,7 +572,7 @@ int belt_run_new(struct belt_engine_run **out, const struct belt_spec *spec,
         lay_out(run);
         uint64_t size = run->carved;
         rc = belt_region_map(run, size, err);
-        run->memory = run->region.size;
+        run->memory += run->region.size;
     }
     if (rc == 0) {
         run->carved = 0;

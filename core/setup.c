@@ -50,6 +50,12 @@ void belt_setup_hide(struct belt_setup *setup, int column)
         *setup->visible &= ~(1u << column);
 }
 
+void belt_setup_memory(struct belt_setup *setup, uint64_t bytes)
+{
+    if (setup->memory)
+        *setup->memory = bytes;
+}
+
 static int use(const struct belt_setup *setup, int column)
 {
     if (setup->used)

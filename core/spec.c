@@ -54,6 +54,7 @@ int belt_use_prepare(struct belt_builder *b, struct belt_use *use, struct belt_c
                                 .node = use->node,
                                 .path = use->path,
                                 .limit = &use->limit,
+                                .memory = &use->memory,
                                 .columns = columns,
                                 .columns_used = columns_used,
                                 .visible = b->visible,

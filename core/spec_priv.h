@@ -28,6 +28,7 @@ struct belt_use {
     char path[96];
     uint32_t limit;   /* most instances that the part allows; 0: any */
     uint32_t sources; /* a step of these sources' messages alone, a bit each; 0: of all */
+    uint64_t memory;  /* bytes that each instance of a step obtains for itself */
 };
 
 #define BELT_RESTARTS 64
@@ -290,6 +291,7 @@ struct belt_setup {
     const struct belt_node *node;
     const char *path;
     uint32_t *limit;
+    uint64_t *memory;                 /* of a use; NULL: nobody wants to know */
     struct belt_source_spec *source;  /* whose arena may be asked for; NULL: none */
     struct belt_column_info *columns; /* of the messages at this point */
     int *columns_used;

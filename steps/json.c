@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "core/isa.h"
+#include "core/setup_priv.h"
 #include "steps/json_shape_priv.h"
 #include "steps/number_priv.h"
 #include "steps/steps_priv.h"
@@ -42,6 +43,16 @@ static const struct belt_setting json_settings[] = {
 
 /* ---- set-up ---------------------------------------------------------------------- */
 
+static uint64_t mask_size(const struct belt_json *json)
+{
+    return json->utf8 != BELT_UTF8_FAIL ? json->longest + 2 * BELT_PAD : 0;
+}
+
+static uint64_t texts_size(const struct belt_json *json)
+{
+    return (json->fields_used + 1) * BELT_FRAME * sizeof(struct belt_span);
+}
+
 static int json_prepare(void *conf, struct belt_setup *setup, struct belt_error *err)
 {
     struct belt_json *json = conf;
@@ -61,6 +72,8 @@ static int json_prepare(void *conf, struct belt_setup *setup, struct belt_error 
     int rc = belt_json_read_into(json, setup, err);
     if (rc == 0)
         rc = belt_json_read_where(json, setup, err);
+    belt_setup_memory(setup,
+                      belt_json_index_size(json->longest) + mask_size(json) + texts_size(json));
     return rc;
 }
 
@@ -114,11 +127,11 @@ static int json_init(void *state, void *conf, const struct belt_instance *in,
     own->shapes.match = belt_isa_v3() ? belt_json_match_v3 : belt_json_match_v2;
     for (uint8_t k = 0; k < BELT_JSON_SHAPES; k++)
         own->shapes.order[k] = k;
-    bool mask = json->utf8 != BELT_UTF8_FAIL;
+    bool mask = mask_size(json);
     /* Both are as large as a record may be, and used as far as records are. */
     int rc = belt_json_index_open(&own->index, json->longest);
-    own->mask = mask ? malloc(json->longest + 2 * BELT_PAD) : NULL;
-    own->texts = malloc((json->fields_used + 1) * BELT_FRAME * sizeof *own->texts);
+    own->mask = mask ? malloc(mask_size(json)) : NULL;
+    own->texts = malloc(texts_size(json));
     if (rc == 0 && own->texts && (own->mask || !mask))
         return 0;
     json_fini(own, conf);

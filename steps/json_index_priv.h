@@ -24,6 +24,11 @@ struct belt_json_index {
     void *impl;
 };
 
+/* Bytes of memory that an index for texts of up to `longest` bytes takes. */
+static inline uint64_t belt_json_index_size(uint64_t longest)
+{
+    return longest * sizeof(uint32_t);
+}
 /* For texts of up to `longest` bytes; memory is touched as texts need it. 0 or -ENOMEM. */
 int belt_json_index_open(struct belt_json_index *index, size_t longest);
 void belt_json_index_close(struct belt_json_index *index);

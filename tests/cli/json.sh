@@ -168,6 +168,16 @@ test_bytes_that_are_not_utf8() {
     done
 }
 
+# 4 bytes for each of `longest`, in each instance.
+test_the_plan_counts_what_indexes_take() {
+    job 'into: { a: text }'
+    "$BELTWAY" plan --json job.yaml -s processor.concurrency=2 >small.json
+    "$BELTWAY" plan --json job.yaml -s processor.concurrency=2 \
+        -s processor.steps.0.json.longest=65MiB >large.json
+    local more=$(($(jq .memory_bytes large.json) - $(jq .memory_bytes small.json)))
+    ((more == 2 * 4 * (64 << 20))) || fail "64 MiB more are $more bytes more"
+}
+
 test_bad_settings_are_refused_with_their_place() {
     log 1
     job 'into: { a: txt }'
