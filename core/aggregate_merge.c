@@ -51,7 +51,7 @@ static belt_agg_before *order_of(const struct belt_agg_merge *m)
 
 /* ---- runs ----------------------------------------------------------------------- */
 
-/* So many bytes of the next blob are in the window, if there is one. */
+/* So many bytes of the next blob are in the window, or it is not what was written. */
 static int read_more(struct belt_agg *agg, struct cursor *c, uint32_t want, struct belt_error *err)
 {
     uint32_t rest = c->have - c->used, room = agg->merge->window - rest;
@@ -64,24 +64,28 @@ static int read_more(struct belt_agg *agg, struct cursor *c, uint32_t want, stru
     int rc = belt_agg_store_read(agg->store, c->at, c->window + rest, size, err);
     c->at += size;
     c->left -= size;
-    return rc;
+    return rc < 0 || c->have >= want ? rc : belt_agg_store_spoilt(agg->store, c->at, err);
 }
 
 /* 1: there is a next group; 0: the run is at its end. */
 static int advance(struct belt_agg *agg, struct cursor *c, struct belt_error *err)
 {
-    uint32_t head[2];
+    uint32_t head[2], size; /* the seal, the key's size */
     if (c->used == c->have && !c->left)
         return 0;
     int rc = read_more(agg, c, sizeof head, err);
     if (rc < 0)
         return rc;
     memcpy(head, c->window + c->used, sizeof head);
-    rc = read_more(agg, c, head[0], err);
+    size = belt_agg_blob_size_of(agg, head[1]);
+    rc = read_more(agg, c, size, err);
     if (rc < 0)
         return rc;
+    uint64_t at = c->at - (c->have - c->used);
     c->blob = c->window + c->used;
-    c->used += head[0];
+    if (!size || head[0] != belt_agg_seal(c->blob, size, at))
+        return belt_agg_store_spoilt(agg->store, at, err);
+    c->used += size;
     belt_agg_blob_take(agg, c->entry.group, c->blob);
     c->entry = belt_agg_entry(agg, c->entry.group, agg->merge->by_key);
     return 1;

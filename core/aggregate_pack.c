@@ -2,8 +2,8 @@
  *
  * A blob:  total size (4), key size (4), for each value column { min, max, low 64
  * bits of the sum, count, what is above those bits } (40), for each that has one
- * its second cell (32), key, zeros up to 8 bytes. A run of them in the file
- * is named by a blob, too. */
+ * its second cell (32), key, zeros up to 8 bytes. A run of them in the file,
+ * where a seal stands instead of the size, is named by a blob, too. */
 #include <errno.h>
 #include <string.h>
 
@@ -38,6 +38,11 @@ size_t belt_agg_blob_size(const struct belt_agg *agg, const struct belt_agg_grou
     uint32_t key_size;
     belt_agg_key_bytes(agg, group, &key_size);
     return blob_size(agg->spec, key_size);
+}
+
+uint32_t belt_agg_blob_size_of(const struct belt_agg *agg, uint32_t key_size)
+{
+    return key_size <= BELT_AGG_KEY ? (uint32_t)blob_size(agg->spec, key_size) : 0;
 }
 
 void belt_agg_blob_put(const struct belt_agg *agg, const struct belt_agg_group *group, char *out)
@@ -243,8 +248,7 @@ int belt_agg_merge(struct belt_agg *agg, const char *blobs, size_t size, struct 
             memcpy(head, blobs, sizeof head);
             if (head[1] == RUN_MARK)
                 rc = take_run(agg, blobs, size, err);
-            else if (head[0] <= size && head[1] <= BELT_AGG_KEY &&
-                     head[0] == blob_size(agg->spec, head[1]))
+            else if (head[0] && head[0] <= size && head[0] == belt_agg_blob_size_of(agg, head[1]))
                 rc = take_group(agg, blobs, err);
         }
         if (rc == -EBADMSG)

@@ -28,6 +28,22 @@ uint64_t belt_agg_spilled(const struct belt_agg *agg)
     return agg->spilled;
 }
 
+uint32_t belt_agg_seal(const char *blob, size_t size, uint64_t at)
+{
+    const uint64_t odd = UINT64_C(0xd6e8feb86659fd93);
+    uint32_t key_size;
+    uint64_t hash, word[2];
+    memcpy(&key_size, blob + sizeof key_size, sizeof key_size);
+    hash = belt_agg_mix(key_size ^ UINT64_C(0x9e3779b97f4a7c15), at ^ odd);
+    for (blob += 8, size -= 8; size >= sizeof word; size -= sizeof word, blob += sizeof word) {
+        memcpy(word, blob, sizeof word);
+        hash = belt_agg_mix(word[0] ^ odd, word[1] ^ hash);
+    }
+    memset(word, 0, sizeof word);
+    memcpy(word, blob, size); /* 0 or 8 */
+    return (uint32_t)belt_agg_mix(hash ^ word[0], odd);
+}
+
 /* ---- writing ------------------------------------------------------------------ */
 
 int belt_agg_write_begin(struct belt_agg *agg, struct belt_agg_writer *to, uint64_t most,
@@ -56,7 +72,10 @@ int belt_agg_write(struct belt_agg *agg, struct belt_agg_writer *to,
     int rc = size > BUFFER - to->buffered ? flush(agg, to, err) : 0;
     if (rc < 0)
         return rc;
-    belt_agg_blob_put(agg, group, agg->frame->text + to->buffered);
+    char *blob = agg->frame->text + to->buffered;
+    belt_agg_blob_put(agg, group, blob);
+    uint32_t seal = belt_agg_seal(blob, size, to->at + to->buffered);
+    memcpy(blob, &seal, sizeof seal);
     to->buffered += (uint32_t)size;
     to->run.size += size;
     if (size > to->run.largest)

@@ -79,6 +79,15 @@ static int lost(const struct belt_agg_store *store, const char *what, int rc,
                           store->spec->path, what, store->spec->spill_path, strerror(-rc));
 }
 
+int belt_agg_store_spoilt(const struct belt_agg_store *store, uint64_t at, struct belt_error *err)
+{
+    return belt_error_set(err, -EIO,
+                          "%s: groups in '%s' are not as they were written (from byte %llu of the "
+                          "file on): its disk or file system spoils data; aggregate.spill.path "
+                          "names another folder",
+                          store->spec->path, store->spec->spill_path, (unsigned long long)at);
+}
+
 int belt_agg_store_write(struct belt_agg_store *store, uint64_t at, const char *bytes, size_t size,
                          struct belt_error *err)
 {

@@ -13,6 +13,8 @@ void belt_agg_store_drop(struct belt_agg_store *store, uint64_t at, uint64_t siz
 /* All of it; 0, or negative with err set. */
 int belt_agg_store_write(struct belt_agg_store *store, uint64_t at, const char *bytes, size_t size,
                          struct belt_error *err);
+/* What is there from byte `at` on is not what was written: -EIO with err set. */
+int belt_agg_store_spoilt(const struct belt_agg_store *store, uint64_t at, struct belt_error *err);
 int belt_agg_store_read(struct belt_agg_store *store, uint64_t at, char *bytes, size_t size,
                         struct belt_error *err);
 

@@ -359,7 +359,14 @@ void belt_agg_blob_take(struct belt_agg *agg, struct belt_agg_group *group, cons
 /* Adds a blob to a group. */
 void belt_agg_blob_add(struct belt_agg *agg, struct belt_agg_group *group, const char *blob);
 
+/* How large a blob with such a key is; 0: there is no such key. */
+uint32_t belt_agg_blob_size_of(const struct belt_agg *agg, uint32_t key_size);
+
 /* ---- aggregate_run.c: runs of groups in a file -------------------------------- */
+
+/* In the file a seal stands where a blob's size would: what is read is known to be what was
+ * written, and written there. */
+uint32_t belt_agg_seal(const char *blob, size_t size, uint64_t at);
 
 struct belt_agg_writer {
     uint64_t at, end;  /* in the file, claimed */

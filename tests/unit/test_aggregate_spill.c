@@ -359,6 +359,37 @@ Test(aggregate_spill, a_full_disk_is_said_not_ignored)
     cr_assert(strstr(err.text, "writing groups in '.'"), "%s", err.text);
 }
 
+/* What comes of groups that are read back, of which one byte is another one now. */
+static int read_spoilt(int fd, off_t at)
+{
+    char byte;
+    cr_assert_eq(belt_agg_finish(agg, &err), 0);
+    cr_assert_eq(pread(fd, &byte, 1, at), 1);
+    byte ^= 1;
+    cr_assert_eq(pwrite(fd, &byte, 1, at), 1);
+    int rc = belt_agg_sort(agg, &err);
+    while (rc >= 0 && (rc = belt_agg_load(agg, 0, &err)) == 1)
+        ;
+    return rc;
+}
+
+Test(aggregate_spill, a_file_that_is_spoilt_is_said_wherever_it_is)
+{
+    for (off_t at = 0; at < 1000; at += 7) {
+        int fd = dup(0);
+        close(fd); /* the next one to be opened has this number */
+        use_spill("{ group_by: name, sort_by: name, max_keys: 8, " SPILL ", " ALL_OF_VALUE " }", 1);
+        cr_assert_eq(fold_many(40), 0);
+        cr_assert_eq(fold(), 0);
+        cr_assert_eq(read_spoilt(fd, at), -EIO, "byte %d", (int)at);
+        cr_assert(strstr(err.text, "groups in '.' are not as they were written"), "%s", err.text);
+        fini();
+        belt_agg_store_free(store);
+        reset();
+    }
+    use_spill("{ group_by: name, max_keys: 8, " SPILL " }", 1);
+}
+
 Test(aggregate_spill, a_folder_that_is_not_there_is_a_mistake_in_the_configuration)
 {
     use_spec("{ group_by: name, spill: { path: ./no/such/folder, size: 1GiB } }");
