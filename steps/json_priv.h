@@ -93,7 +93,7 @@ static inline uint32_t belt_json_end_of(const struct belt_json_walk *walk, const
     return end;
 }
 
-/* These bytes are a number. Reads BELT_PAD bytes behind them. */
+/* These bytes, at least one, are a number. Reads BELT_PAD bytes behind them. */
 bool belt_json_is_number(const char *at, const char *end);
 
 /* ---- texts ----------------------------------------------------------------------- */

@@ -97,7 +97,7 @@ static const char *past_any_number(const char *at, const char *end)
     const char *p = at;
     while (p < end && ((*p >= '0' && *p <= '9') || (*p && strchr("+-.eE", *p))))
         p++;
-    return belt_json_is_number(at, p) ? p : NULL;
+    return p > at && belt_json_is_number(at, p) ? p : NULL;
 }
 
 /* NULL: there is none. It may end behind `end`. */
