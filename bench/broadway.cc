@@ -195,10 +195,11 @@ int fold_init(void *state, void *, const belt_instance *, belt_error *)
 int fold_batch(void *state, belt_batch *batch, belt_error *)
 {
     Map *map = *static_cast<Map **>(state);
-    for (uint32_t i = 0; i < batch->count; i++) {
+    const belt_batch rows = *batch; // what is stored below cannot be part of it
+    for (uint32_t i = 0; i < rows.count; i++) {
         uint32_t size;
-        const char *id = belt_batch_text(batch, i, 0, &size);
-        int64_t tenths = belt_batch_number(batch, i, 1);
+        const char *id = belt_batch_text(&rows, i, 0, &size);
+        int64_t tenths = belt_batch_number(&rows, i, 1);
         if (size <= SHORT)
             fold_of(map, word_of(id, size)).add(tenths);
         else
