@@ -317,8 +317,8 @@ Sample scan_all(const Bench &bench, const Row &row)
     return sample;
 }
 
-Sample to_file(const Bench &bench, const Row &row, Loop loop, int flags, size_t block,
-               uint64_t size)
+Sample to_file(const Bench &bench, const Row &row, Loop loop, unsigned threads, int flags,
+               size_t block, uint64_t size)
 {
     std::string path = bench.out + "/copy";
     const File &in = input_of(bench, row);
@@ -332,7 +332,7 @@ Sample to_file(const Bench &bench, const Row &row, Loop loop, int flags, size_t 
     if (work.out < 0)
         sample.error = "cannot be opened so";
     else
-        sample = finish(&work, loop, loop == write_loop ? kUnderWay : bench.threads);
+        sample = finish(&work, loop, threads);
     close(work.fd);
     close(work.out);
     sample.rows = in.rows;
@@ -341,12 +341,13 @@ Sample to_file(const Bench &bench, const Row &row, Loop loop, int flags, size_t 
 
 Sample copy_all(const Bench &bench, const Row &row)
 {
-    return to_file(bench, row, copy_loop, 0, kBlock, input_of(bench, row).bytes);
+    return to_file(bench, row, copy_loop, bench.threads, 0, kBlock, input_of(bench, row).bytes);
 }
 
+// Through the page cache one thread: more would only wait for each other at the file.
 Sample write_to_device(const Bench &bench, const Row &row, int flags)
 {
-    return to_file(bench, row, write_loop, flags, kDirect,
+    return to_file(bench, row, write_loop, flags ? kUnderWay : 1, flags, kDirect,
                    input_of(bench, row).bytes / kDirect * kDirect + kDirect);
 }
 
