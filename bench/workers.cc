@@ -215,6 +215,25 @@ double load_now()
     return load;
 }
 
+/* Ticks of all CPUs since the boot: in all, and those that the host took. */
+struct Ticks {
+    double all = 0, stolen = 0;
+};
+
+Ticks ticks_now()
+{
+    std::ifstream in("/proc/stat");
+    std::string name;
+    Ticks out;
+    double ticks;
+    in >> name;
+    for (int field = 0; field < 8 && in >> ticks; field++) { /* user to steal */
+        out.all += ticks;
+        out.stolen = ticks;
+    }
+    return out;
+}
+
 double distance_ns()
 {
     int a, b;
@@ -224,6 +243,7 @@ double distance_ns()
 void measure(benchmark::State &state, const std::string &yaml, uint32_t workers)
 {
     double load = load_now(), before = distance_ns();
+    Ticks from = ticks_now();
     Figures figures;
     for (auto _ : state) {
         belt_error err = {};
@@ -234,6 +254,7 @@ void measure(benchmark::State &state, const std::string &yaml, uint32_t workers)
         }
         state.SetIterationTime(static_cast<double>(figures.took[KILLS * 99 / 100]) / 1e9);
     }
+    Ticks to = ticks_now();
     auto us = [&](size_t at) { return static_cast<double>(figures.took[at]) / 1e3; };
     double near_ns = std::max(before, distance_ns());
     state.counters["kills"] = KILLS;
@@ -243,6 +264,8 @@ void measure(benchmark::State &state, const std::string &yaml, uint32_t workers)
     state.counters["late_us"] =
         static_cast<double>(figures.late[figures.late.size() * 99 / 100]) / 1e3;
     state.counters["load"] = load;
+    state.counters["stolen_pc"] =
+        100 * (to.stolen - from.stolen) / std::max(1.0, to.all - from.all);
     state.counters["near_ns"] = near_ns;
     state.SetLabel(belt_calibrate_label(near_ns));
 }

@@ -277,21 +277,29 @@ static enum belt_turn worker_failed(struct belt_chain_stage *chain, struct belt_
     return BELT_TURN_FAILED;
 }
 
-/* There is no result. Without input, too: a dead worker's descriptor would keep
- * the lane awake. */
-static enum belt_turn watch_worker(struct belt_chain_stage *chain, uint64_t now,
-                                   struct belt_error *err)
+static int look_after(struct belt_chain_stage *chain, bool owes, uint64_t now,
+                      struct belt_error *err)
 {
     struct belt_worker *worker = chain->worker;
     struct belt_stats *stats = &chain->stage.stats;
     uint64_t known = worker->known;
-    bool owes = published(chain) != chain->taken;
-    int rc = belt_worker_watch(worker, owes, now, err);
+    int rc = chain->result ? belt_worker_glance(worker, now, err)
+                           : belt_worker_watch(worker, owes, now, err);
     belt_store_relaxed(&stats->restarts, worker->restarts);
     belt_store_relaxed(&stats->attempts, worker->attempts);
     belt_store_relaxed(&stats->hangs, worker->hangs);
     if (worker->known != known && belt_wants(&chain->stage, BELT_WANT(WORKER_RESTART)))
         belt_tell_restart(&chain->stage, worker);
+    return rc;
+}
+
+/* There is no result. Without input, too: a dead worker's descriptor would keep
+ * the lane awake. */
+static enum belt_turn watch_worker(struct belt_chain_stage *chain, uint64_t now,
+                                   struct belt_error *err)
+{
+    bool owes = published(chain) != chain->taken;
+    int rc = look_after(chain, owes, now, err);
     if (rc < 0)
         return worker_failed(chain, err);
     if (rc)
@@ -311,6 +319,8 @@ static enum belt_turn take_result(struct belt_chain_stage *chain, uint64_t now,
     if (chain->result) {
         if (!chain->frame)
             take_given(chain, now);
+        if (look_after(chain, true, now, err) < 0)
+            return worker_failed(chain, err);
         belt_engine_adopt(&chain->engine, chain->result, chain->stage.run->region.base,
                           chain->frame->count, now);
         if (!chain->result->first) {

@@ -384,11 +384,30 @@ static int start_again(struct belt_worker *worker, uint64_t now, struct belt_err
     return rc < 0 ? rc : 1;
 }
 
-int belt_worker_watch(struct belt_worker *worker, bool owes, uint64_t now, struct belt_error *err)
+/* A lane that sleeps is woken by its death; one that is busy need not ask each time. */
+static bool is_seen_dead(struct belt_worker *worker)
 {
     struct pollfd fd = { .fd = worker->pidfd, .events = POLLIN };
-    /* A lane that sleeps is woken by its death; one that is busy need not ask each time. */
-    if (worker->pidfd >= 0 && (++worker->looks % LOOKS || poll(&fd, 1, 0) == 0)) {
+    return ++worker->looks % LOOKS == 0 && poll(&fd, 1, 0) != 0;
+}
+
+int belt_worker_glance(struct belt_worker *worker, uint64_t now, struct belt_error *err)
+{
+    if (!belt_worker_lives(worker) || worker->ending || !is_seen_dead(worker))
+        return 0;
+    bool survives = belt_load_relaxed32(&worker->block->ready) && !worker->killed_for &&
+                    belt_budget_allows(&worker->budget, now);
+    if (!survives)
+        return 0;
+    int rc = bury(worker, now, err);
+    worker->stood = UINT32_MAX; /* of no frame at hand */
+    worker->look_due = worker->began;
+    return rc < 0 || now < worker->began ? rc : start_again(worker, now, err);
+}
+
+int belt_worker_watch(struct belt_worker *worker, bool owes, uint64_t now, struct belt_error *err)
+{
+    if (worker->pidfd >= 0 && !is_seen_dead(worker)) {
         watch_progress(worker, owes, now);
         int rc = tidy_up(worker, owes, err);
         return watch_quiet(worker, now) && rc == 0 ? 1 : rc;

@@ -2,14 +2,18 @@
  * does not get on counts as hanging. No clocks, no processes: just counting. */
 #include "core/worker_priv.h"
 
+bool belt_budget_allows(const struct belt_budget *budget, uint64_t now)
+{
+    if (budget->used < budget->deaths)
+        return true;
+    return budget->deaths && now - budget->times[budget->next] >= budget->window; /* the oldest */
+}
+
 bool belt_budget_spend(struct belt_budget *budget, uint64_t now)
 {
-    if (!budget->deaths)
+    if (!belt_budget_allows(budget, now))
         return false;
-    if (budget->used < budget->deaths)
-        budget->used++;
-    else if (now - budget->times[budget->next] < budget->window) /* the oldest */
-        return false;
+    budget->used += budget->used < budget->deaths;
     budget->times[budget->next] = now;
     budget->next = (budget->next + 1) % budget->deaths;
     return true;

@@ -98,6 +98,8 @@ struct belt_budget {
     uint64_t *times;             /* [deaths] */
 };
 
+/* Whether a death at `now` may be survived. */
+bool belt_budget_allows(const struct belt_budget *budget, uint64_t now);
 /* A death at `now`. False: there were more within the window than allowed. */
 bool belt_budget_spend(struct belt_budget *budget, uint64_t now);
 /* The wait before the next start: none when the worker had got anywhere. */
@@ -185,6 +187,11 @@ void belt_worker_tell(struct belt_worker *worker, uint64_t input);
  * that hangs, finishes what a dead one committed, starts the next when it is time.
  * 1: something changed, 0: nothing, negative: the run cannot go on. */
 int belt_worker_watch(struct belt_worker *worker, bool owes, uint64_t now, struct belt_error *err);
+
+/* While there are results, which may take milliseconds to go through: has it died meanwhile? Its
+ * successor begins beside them. What ends the run is left to belt_worker_watch(), when the
+ * message that it died over is at hand. As that one. */
+int belt_worker_glance(struct belt_worker *worker, uint64_t now, struct belt_error *err);
 
 /* When belt_worker_watch() wants to be called. */
 static inline uint64_t belt_worker_deadline(const struct belt_worker *worker)
