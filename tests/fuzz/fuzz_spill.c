@@ -79,7 +79,8 @@ static void spoil(int fd, const struct plan *plan)
     if (plan->how == COPY) {
         at &= ~(off_t)7;
         piece = (piece + 7) & ~(size_t)7;
-        FUZZ_CHECK(pread(fd, bytes, piece, plan->place / 8 % (uint32_t)size & ~7u) >= 0, "read");
+        off_t from = plan->place / 8 % size & ~(off_t)7;
+        FUZZ_CHECK(pread(fd, bytes, piece, from) >= 0, "read");
     }
     if (plan->how != CUT)
         FUZZ_CHECK(pwrite(fd, bytes, piece, at) == (ssize_t)piece, "write");
