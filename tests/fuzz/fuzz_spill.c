@@ -146,39 +146,43 @@ static void check(const struct belt_agg_spec *spec, const struct plan *plan, con
 
 /* ---- specs ----------------------------------------------------------------------------- */
 
-static struct belt_agg_spec *new_spec(const char *order)
+struct spec {
+    struct belt_tree *tree; /* lives as long as what was read from it */
+    struct belt_agg_spec *spec;
+};
+
+static void new_spec(struct spec *out, const char *order)
 {
     static struct belt_column_info infos[COLUMNS] = { { "payload", BELT_TEXT, 0 },
                                                       { "name", BELT_TEXT, 0 },
                                                       { "number", BELT_INT, 0 } };
     static int used = COLUMNS;
     struct belt_setup setup = { .columns = infos, .columns_used = &used, .path = "batcher" };
-    struct belt_tree *tree = belt_tree_new(); /* lives as long as the spec */
-    struct belt_agg_spec *spec;
     char yaml[300];
     snprintf(yaml, sizeof yaml,
              "{ group_by: name, %s max_keys: 5, spill: { path: ., size: 64MiB }, "
              "columns: { s: sum(number), n: count() } }",
              order);
-    FUZZ_CHECK(belt_tree_load_text(tree, yaml, "fuzz.yaml", &err) == 0, "%s", err.text);
-    FUZZ_CHECK(belt_agg_spec_new(&spec, belt_tree_root(tree), &setup, &err) == 0, "%s", err.text);
-    return spec;
+    out->tree = belt_tree_new();
+    FUZZ_CHECK(belt_tree_load_text(out->tree, yaml, "fuzz.yaml", &err) == 0, "%s", err.text);
+    int rc = belt_agg_spec_new(&out->spec, belt_tree_root(out->tree), &setup, &err);
+    FUZZ_CHECK(rc == 0, "%s", err.text);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     static const char *const orders[] = { "", "sort_by: name,", "sort_by: [s, name]," };
-    static struct belt_agg_spec *specs[3];
+    static struct spec specs[3];
     if (size < HEAD)
         return 0;
-    struct belt_agg_spec **spec = &specs[data[0] / HOWS % 3];
+    struct spec *spec = &specs[data[0] / HOWS % 3];
     struct plan plan = { .how = data[0] % HOWS,
                          .when = data[1] % 8,
                          .place = data[2] * 256u + data[3],
                          .size = data[4] };
-    if (!*spec)
-        *spec = new_spec(orders[data[0] / HOWS % 3]);
+    if (!spec->spec)
+        new_spec(spec, orders[data[0] / HOWS % 3]);
     size = size - HEAD < BELT_FRAME ? size - HEAD : BELT_FRAME;
-    check(*spec, &plan, data + HEAD, (uint32_t)size);
+    check(spec->spec, &plan, data + HEAD, (uint32_t)size);
     return 0;
 }
