@@ -311,8 +311,9 @@ uint64_t belt_direct_deadline(const struct belt_writer *writer)
 {
     uint64_t first = UINT64_MAX;
     for (const struct belt_block *b = writer->blocks; b < writer->blocks + BELT_BLOCKS; b++)
-        if (b->target && !writer->durable && !b->target->flush && b->since + LINGER < first)
-            first = b->since + LINGER;
+        if (b->target && !writer->durable && !b->target->flush && !b->target->sending &&
+            b->since + LINGER < first)
+            first = b->since + LINGER; /* the end of a write under way is told otherwise */
     return first;
 }
 

@@ -129,6 +129,7 @@ Test(sink_direct, gathers_rows_until_their_block_is_full)
     }
     cr_assert_eq(fault.held_used, 1, "%u writes", fault.held_used);
     cr_assert_eq(fault.held[0].result, BELT_DIRECT_BLOCK);
+    cr_assert_eq(belt_sink_file.tick(state, 1), UINT64_MAX, "nobody waits for the time");
     for (int i = 0; i < 16; i++)
         belt_sink_file.poll(s.state);
     for (int i = 0; i < 5; i++)
