@@ -29,9 +29,8 @@ static void unsettle(int64_t ns, struct belt_moment *moment)
     int64_t seconds = ns / BELT_SECOND - (ns % BELT_SECOND < 0), days = seconds / 86400;
     days -= seconds % 86400 < 0;
     int in_day = (int)(seconds - days * 86400);
-    *moment =
-        (struct belt_moment){ .ns = ns - (ns / BELT_SECOND - (ns % BELT_SECOND < 0)) * BELT_SECOND,
-                              .epoch = seconds };
+    int64_t rest = ns % BELT_SECOND;
+    *moment = (struct belt_moment){ .ns = rest < 0 ? rest + BELT_SECOND : rest, .epoch = seconds };
     date_of(days, moment);
     moment->hour = in_day / 3600;
     moment->minute = in_day / 60 % 60;
