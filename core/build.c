@@ -481,6 +481,7 @@ static bool make_batcher(struct belt_engine_run *run, int o, uint32_t index)
     b->spec = spec;
     b->sink = (const struct belt_sink *)(const void *)spec->sink.part;
     b->state = need(calloc(1, spec->sink.part->state_size + 1), &ok);
+    run->memory += spec->sink.part->state_size + 1 + spec->sink.memory;
     b->ins_used = o == run->spec->failed ? run->chains_used : run->leafs_used;
     b->failed = o == run->spec->failed;
     for (int other = 0; b->failed && other < o; other++)
@@ -570,8 +571,7 @@ int belt_run_new(struct belt_engine_run **out, const struct belt_spec *spec,
     if (rc == 0) {
         run->last_node = -1;
         lay_out(run);
-        uint64_t size = run->carved;
-        rc = belt_region_map(run, size, err);
+        rc = belt_region_map(run, run->carved, err);
         run->memory += run->region.size;
     }
     if (rc == 0) {

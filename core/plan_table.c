@@ -156,7 +156,7 @@ static int print_table(struct belt_pipeline *p, FILE *out, struct belt_error *er
     fprintf(out, "lane  cpu  %-*s  node  memory  wait     stages, as data flows\n", width, "hwloc");
     for (uint32_t l = 0; l < place->lane_count; l++)
         print_lane(p, l, width, out);
-    fprintf(out, "memory: %s for edges, slabs, ledgers, steps and open batches",
+    fprintf(out, "memory: %s for edges, slabs, ledgers, steps, sinks and open batches",
             belt_format_size(bytes, memory));
     for (int o = 0; o < p->spec->batchers_used; o++)
         if (p->spec->batchers[o].aggregate)

@@ -6,7 +6,7 @@
 
 /* Messages do not have this field any more from here on: its name is free again. */
 void belt_setup_hide(struct belt_setup *setup, int column);
-/* A step: so many bytes each instance obtains in init(). They are a part of the plan's sum. */
+/* A step or a sink: so many bytes each instance obtains. They are a part of the plan's sum. */
 void belt_setup_memory(struct belt_setup *setup, uint64_t bytes);
 
 #endif

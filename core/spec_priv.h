@@ -28,7 +28,7 @@ struct belt_use {
     char path[96];
     uint32_t limit;   /* most instances that the part allows; 0: any */
     uint32_t sources; /* a step of these sources' messages alone, a bit each; 0: of all */
-    uint64_t memory;  /* bytes that each instance of a step obtains for itself */
+    uint64_t memory;  /* bytes that each instance of a step or sink obtains for itself */
 };
 
 #define BELT_RESTARTS 64

@@ -11,6 +11,7 @@
 
 #include "core/clock_priv.h"
 #include "core/settings_priv.h"
+#include "core/setup_priv.h"
 #include "io/sink_file_priv.h"
 
 #define AT(field) offsetof(struct belt_file_conf, field)
@@ -129,6 +130,8 @@ static int prepare(void *part_conf, struct belt_setup *setup, struct belt_error 
         rc = belt_packer_check(conf->compression, conf->level, node, err);
     if (rc == 0 && !belt_out_has(conf->path, "{key}"))
         belt_setup_limit(setup, 1); /* two writers would overwrite each other */
+    if (conf->direct)
+        belt_setup_memory(setup, BELT_BLOCKS * (uint64_t)BELT_DIRECT_BLOCK);
     return rc;
 }
 

@@ -333,6 +333,16 @@ test_a_file_system_without_a_way_past_its_cache() {
     expect_err 'sink.yaml:5:36: .direct. '
 }
 
+test_the_plan_counts_blocks_of_direct_files() {
+    lines 1
+    into '{ path: out.txt, direct: false }'
+    "$BELTWAY" plan --json sink.yaml >cached.json
+    into '{ path: out.txt, direct: auto }'
+    "$BELTWAY" plan --json sink.yaml >direct.json
+    local more=$(($(jq .memory_bytes direct.json) - $(jq .memory_bytes cached.json)))
+    ((more == 8 << 20)) || fail "eight blocks of 1 MiB are $more bytes more"
+}
+
 test_a_direct_file_at_its_limit_has_whole_rows() {
     lines 20000
     into '{ path: out.txt, direct: auto }'
