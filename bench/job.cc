@@ -1,4 +1,3 @@
-#include "bench/pss.h"
 #include "bench/job.h"
 
 #include <benchmark/benchmark.h>
@@ -14,6 +13,7 @@
 #include <map>
 
 #include "bench/calibrate.h"
+#include "bench/pss.h"
 
 namespace
 {

@@ -1,9 +1,7 @@
-#include "core/overflow_priv.h"
-
-#include <string.h>
-
 #include "core/edge_priv.h"
 #include "core/lane_priv.h"
+#include "core/overflow_priv.h"
+#include "core/spans_priv.h"
 
 /* ---- where records lie -------------------------------------------------------- */
 
@@ -70,12 +68,11 @@ static uint32_t pack_sizes(const struct belt_row_frame *frame, uint32_t *sizes)
 {
     if (frame->row_size)
         return frame->row_size;
-    uint32_t first = frame->count ? frame->rows[0].size : 0, differ = 0;
+    if (frame->count && frame->rows[0].size && belt_spans_even(frame->rows, frame->count))
+        return frame->rows[0].size;
     for (uint32_t i = 0; i < frame->count; i++)
-        differ |= frame->rows[i].size ^ first;
-    for (uint32_t i = 0; (differ || !first) && i < frame->count; i++)
         sizes[i] = frame->rows[i].size;
-    return differ ? 0 : first;
+    return 0;
 }
 
 void belt_pack(struct belt_overflow *over, struct belt_packed *packed,

@@ -47,6 +47,11 @@ UNUSED static int begin(struct run *r, const char *settings)
     return belt_source_file.part.init(r->state, r->part.conf, &in, err);
 }
 
+UNUSED static void follow(struct run *r, const char *settings)
+{
+    cr_assert_eq(begin(r, settings), 0, "%s", r->part.err.text);
+}
+
 UNUSED static void end(struct run *r)
 {
     belt_source_file.part.fini(r->state, r->part.conf);

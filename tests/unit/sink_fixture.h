@@ -163,6 +163,25 @@ UNUSED static void on_done(struct belt_batch *batch, int code, const char *reaso
 }
 
 /* Before the first batch: what the sink had is exchanged for it. */
+/* The first rows are all in files, and it ends well. */
+UNUSED static void expect_all_done(struct sink *s, int rows)
+{
+    for (int i = 0; i < rows; i++)
+        cr_assert_eq(codes[i], 0, "row %d: %s", i, reasons[i]);
+    cr_assert_eq(sink_finish(s, true), 0, "%s", s->part.err.text);
+    sink_close(s);
+}
+
+/* Rows of one size, whole ones in "out", and the others in "out.1". */
+UNUSED static void expect_two_files(int rows, long size)
+{
+    struct stat a, b;
+    cr_assert_eq(stat(io_path("out"), &a), 0);
+    cr_assert_eq(stat(io_path("out.1"), &b), 0);
+    cr_assert_eq(a.st_size % size, 0);
+    cr_assert_eq(a.st_size + b.st_size, rows * size);
+}
+
 UNUSED static void use_fault(struct belt_writer *writer)
 {
     writer->backend->ops->destroy(writer->backend);

@@ -16,7 +16,7 @@ Test(follow_records, delivers_a_csv_row_when_its_end_is_outside_of_quotes)
 {
     struct run r;
     append("a.csv", "1,x\n2,\"half\n");
-    cr_assert_eq(begin(&r, in_directory("a.csv", ", records: csv")), 0, "%s", r.part.err.text);
+    follow(&r, in_directory("a.csv", ", records: csv"));
     expect(&r, "1,x|");
     cr_assert_eq(step(&r), BELT_FILL_IDLE);
     append("a.csv", "and \"\"half\"\"\",y\n3,");
@@ -31,7 +31,7 @@ Test(follow_records, fails_a_csv_row_that_rotation_left_within_quotes)
 {
     struct run r;
     append("a.csv", "1\n\"2\n3\n");
-    cr_assert_eq(begin(&r, in_directory("a.csv", ", records: csv")), 0, "%s", r.part.err.text);
+    follow(&r, in_directory("a.csv", ", records: csv"));
     expect(&r, "1|");
     cr_assert_eq(rename(io_path("a.csv"), io_path("a.1")), 0);
     expect(&r, "\"2(a quoted field does not end before the input does)|3|");
@@ -44,7 +44,7 @@ Test(follow_records, takes_a_rotated_files_last_csv_row_without_its_end)
 {
     struct run r;
     append("a.csv", "1\n\"2\"");
-    cr_assert_eq(begin(&r, in_directory("a.csv", ", records: csv")), 0, "%s", r.part.err.text);
+    follow(&r, in_directory("a.csv", ", records: csv"));
     expect(&r, "1|");
     cr_assert_eq(rename(io_path("a.csv"), io_path("a.1")), 0);
     expect(&r, "\"2\"|");
@@ -55,8 +55,7 @@ Test(follow_records, finds_the_next_csv_row_behind_one_that_is_too_long)
 {
     struct run r;
     append("a.csv", "\"0123456789abcdefghijklmnopqrstu");
-    cr_assert_eq(begin(&r, in_directory("a.csv", ", records: csv, max_record: 16B")), 0, "%s",
-                 r.part.err.text);
+    follow(&r, in_directory("a.csv", ", records: csv, max_record: 16B"));
     expect(&r, "\"0123456789abcde(record longer than max_record (16B))|");
     append("a.csv", "more");
     while (step(&r) != BELT_FILL_IDLE)
@@ -70,8 +69,7 @@ Test(follow_records, delivers_fixed_records_when_they_are_whole)
 {
     struct run r;
     append("a.bin", "aaaabb");
-    cr_assert_eq(begin(&r, in_directory("a.bin", ", records: { fixed: 4B }")), 0, "%s",
-                 r.part.err.text);
+    follow(&r, in_directory("a.bin", ", records: { fixed: 4B }"));
     expect(&r, "aaaa|");
     cr_assert_eq(step(&r), BELT_FILL_IDLE);
     append("a.bin", "bbcccc");
@@ -84,8 +82,7 @@ Test(follow_records, fails_a_fixed_record_that_rotation_or_truncation_tore)
 {
     struct run r;
     append("a.bin", "aaaabb");
-    cr_assert_eq(begin(&r, in_directory("a.bin", ", records: { fixed: 4B }")), 0, "%s",
-                 r.part.err.text);
+    follow(&r, in_directory("a.bin", ", records: { fixed: 4B }"));
     expect(&r, "aaaa|");
     cr_assert_eq(rename(io_path("a.bin"), io_path("a.1")), 0);
     expect(&r, "bb(the input ends inside this record)|");
@@ -103,8 +100,7 @@ Test(follow_records, delivers_a_record_with_a_length_when_all_of_it_is_there)
 {
     struct run r;
     append_bytes("a.bin", "\0\003one\0", 6);
-    cr_assert_eq(begin(&r, in_directory("a.bin", ", records: { length: u16be }")), 0, "%s",
-                 r.part.err.text);
+    follow(&r, in_directory("a.bin", ", records: { length: u16be }"));
     expect(&r, "one|");
     append_bytes("a.bin", "\005th", 3);
     cr_assert_eq(step(&r), BELT_FILL_IDLE);
@@ -120,8 +116,7 @@ Test(follow_records, fails_a_message_for_the_length_that_a_truncation_left_witho
 {
     struct run r;
     append_bytes("a.bin", "\003one\003t", 6);
-    cr_assert_eq(begin(&r, in_directory("a.bin", ", records: { length: u8 }")), 0, "%s",
-                 r.part.err.text);
+    follow(&r, in_directory("a.bin", ", records: { length: u8 }"));
     expect(&r, "one|");
     cr_assert_eq(truncate(io_path("a.bin"), 0), 0);
     append_bytes("a.bin", "\003two", 4);
@@ -135,12 +130,12 @@ Test(follow_records, goes_on_at_the_record_whose_end_was_not_there)
     char rest[200];
     snprintf(rest, sizeof rest, ", records: csv, state: '%s/positions'", io_directory);
     append("a.csv", "1\n\"2\n");
-    cr_assert_eq(begin(&r, in_directory("a.csv", rest)), 0, "%s", r.part.err.text);
+    follow(&r, in_directory("a.csv", rest));
     expect(&r, "1|");
     settle(&r, 1);
     end(&r);
     append("a.csv", "\"\n3\n");
-    cr_assert_eq(begin(&r, in_directory("a.csv", rest)), 0, "%s", r.part.err.text);
+    follow(&r, in_directory("a.csv", rest));
     expect(&r, "\"2\n\"|3|");
     cr_assert(strstr(r.where, "a.csv:record 3"), "%s", r.where);
     end(&r);
@@ -154,7 +149,7 @@ Test(follow_records, passes_over_a_file_behind_a_wrong_length_until_it_begins_ag
     snprintf(rest, sizeof rest, ", records: { length: u8 }, max_record: 16B, state: '%s/positions'",
              io_directory);
     append("a.bin", "\001a\377345678901234567");
-    cr_assert_eq(begin(&r, in_directory("a.bin", rest)), 0, "%s", r.part.err.text);
+    follow(&r, in_directory("a.bin", rest));
     expect(&r, "a|\377345678901234567(no length, or one above max_record (16B): the input from "
                "here on cannot be cut)|");
     append("a.bin", "\001b");
@@ -164,7 +159,7 @@ Test(follow_records, passes_over_a_file_behind_a_wrong_length_until_it_begins_ag
     settle(&r, r.frames_used);
     end(&r);
     append("a.bin", "\001c");
-    cr_assert_eq(begin(&r, in_directory("a.bin", rest)), 0, "%s", r.part.err.text);
+    follow(&r, in_directory("a.bin", rest));
     while (step(&r) != BELT_FILL_IDLE)
         ;
     cr_assert_str_eq(r.text, "");
@@ -189,7 +184,7 @@ Test(follow_records, begins_at_the_record_that_is_not_whole_yet_if_asked_to)
         snprintf(rest, sizeof rest, ", begin: end, records: %s", cases[i].records);
         unlink(io_path("a.bin"));
         append("a.bin", cases[i].old);
-        cr_assert_eq(begin(&r, in_directory("a.bin", rest)), 0, "%s", r.part.err.text);
+        follow(&r, in_directory("a.bin", rest));
         cr_assert_eq(step(&r), BELT_FILL_IDLE);
         append("a.bin", cases[i].rest);
         expect(&r, cases[i].got);

@@ -270,16 +270,10 @@ Test(sink_direct, begins_a_new_file_when_a_write_failed_for_another_reason)
     fault.script[1] = -EIO;
     make_rows(8, 300001);
     write_all(&s, 8, 3);
-    for (int i = 0; i < 8; i++)
-        cr_assert_eq(codes[i], 0, "row %d: %s", i, reasons[i]);
-    cr_assert_eq(sink_finish(&s, true), 0, "%s", s.part.err.text);
-    sink_close(&s);
-    struct stat a, b;
-    cr_assert_eq(stat(io_path("out"), &a), 0);
-    cr_assert_eq(stat(io_path("out.1"), &b), 0);
-    cr_assert_eq(a.st_size % 300001, 0);
-    cr_assert_eq(a.st_size + b.st_size, 8 * 300001);
-    cr_assert_neq(stat(io_path("out.2"), &b), 0);
+    expect_all_done(&s, 8);
+    expect_two_files(8, 300001);
+    struct stat st;
+    cr_assert_neq(stat(io_path("out.2"), &st), 0);
 }
 
 Test(sink_direct, begins_a_new_file_when_a_sync_failed)
@@ -290,15 +284,8 @@ Test(sink_direct, begins_a_new_file_when_a_sync_failed)
     fault.syncs[1] = -EIO;
     make_rows(12, 300001);
     write_all(&s, 12, 3);
-    for (int i = 0; i < 12; i++)
-        cr_assert_eq(codes[i], 0, "row %d: %s", i, reasons[i]);
-    cr_assert_eq(sink_finish(&s, true), 0, "%s", s.part.err.text);
-    sink_close(&s);
-    struct stat a, b;
-    cr_assert_eq(stat(io_path("out"), &a), 0);
-    cr_assert_eq(stat(io_path("out.1"), &b), 0);
-    cr_assert_eq(a.st_size % 300001, 0);
-    cr_assert_eq(a.st_size + b.st_size, 12 * 300001);
+    expect_all_done(&s, 12);
+    expect_two_files(12, 300001);
 }
 
 /* ---- what cannot be so ----------------------------------------------------------- */

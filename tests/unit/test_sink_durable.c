@@ -257,14 +257,8 @@ Test(sink_durable, begins_a_new_file_when_writing_back_failed)
     open_durable(&s, "");
     fault.back_fails = 2;
     write_large_rows(&s, 4, 3);
-    for (int i = 0; i < 4; i++)
-        cr_assert_eq(codes[i], 0, "row %d: %s", i, reasons[i]);
-    cr_assert_eq(sink_finish(&s, true), 0, "%s", s.part.err.text);
-    sink_close(&s);
-    struct stat a, b;
-    cr_assert_eq(stat(io_path("out"), &a), 0);
-    cr_assert_eq(stat(io_path("out.1"), &b), 0);
-    cr_assert(a.st_size % 300000 == 0 && a.st_size + b.st_size == 4 * 300000);
+    expect_all_done(&s, 4);
+    expect_two_files(4, 300000);
 }
 
 Test(sink_durable, begins_a_new_file_when_a_write_failed_other_than_for_want_of_room)

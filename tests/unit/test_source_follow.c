@@ -19,7 +19,7 @@ Test(source_follow, delivers_a_line_when_it_has_its_end)
 {
     struct run r;
     append("a.log", "one\ntw");
-    cr_assert_eq(begin(&r, in_directory("a.log", "")), 0, "%s", r.part.err.text);
+    follow(&r, in_directory("a.log", ""));
     expect(&r, "one|");
     cr_assert_eq(step(&r), BELT_FILL_IDLE);
     append("a.log", "o\nthree\r\n");
@@ -31,7 +31,7 @@ Test(source_follow, delivers_a_line_when_it_has_its_end)
 Test(source_follow, finds_files_that_come_later)
 {
     struct run r;
-    cr_assert_eq(begin(&r, in_directory("*.log", "")), 0, "%s", r.part.err.text);
+    follow(&r, in_directory("*.log", ""));
     cr_assert_eq(step(&r), BELT_FILL_IDLE);
     append("b.log", "b\n");
     append("c.txt", "no\n");
@@ -44,7 +44,7 @@ Test(source_follow, finds_files_that_come_later)
 Test(source_follow, finds_files_in_folders_that_come_later)
 {
     struct run r;
-    cr_assert_eq(begin(&r, in_directory("*/x.log", "")), 0, "%s", r.part.err.text);
+    follow(&r, in_directory("*/x.log", ""));
     cr_assert_eq(step(&r), BELT_FILL_IDLE);
     cr_assert_eq(mkdir(io_path("new"), 0755), 0);
     cr_assert_eq(step(&r), BELT_FILL_IDLE);
@@ -56,7 +56,7 @@ Test(source_follow, finds_files_in_folders_that_come_later)
 Test(source_follow, looks_each_second_where_there_is_no_inotify)
 {
     struct run r;
-    cr_assert_eq(begin(&r, in_directory("a.log", ", watch: poll")), 0, "%s", r.part.err.text);
+    follow(&r, in_directory("a.log", ", watch: poll"));
     cr_assert_eq(step(&r), BELT_FILL_IDLE);
     append("a.log", "a\n");
     expect(&r, "a|");
@@ -68,7 +68,7 @@ Test(source_follow, begins_at_the_end_of_what_is_there_if_asked_to)
 {
     struct run r;
     append("a.log", "old\nhal");
-    cr_assert_eq(begin(&r, in_directory("*.log", ", begin: end")), 0, "%s", r.part.err.text);
+    follow(&r, in_directory("*.log", ", begin: end"));
     cr_assert_eq(step(&r), BELT_FILL_IDLE);
     append("a.log", "f\n");
     expect(&r, "half|");
@@ -82,7 +82,7 @@ Test(source_follow, fails_a_record_that_is_too_long_and_finds_the_next_one)
 {
     struct run r;
     append("a.log", "0123456789abcdefXY");
-    cr_assert_eq(begin(&r, in_directory("a.log", ", max_record: 16B")), 0, "%s", r.part.err.text);
+    follow(&r, in_directory("a.log", ", max_record: 16B"));
     expect(&r, "0123456789abcdef(record longer than max_record (16B))|");
     append("a.log", "more of it");
     cr_assert_neq(step(&r), BELT_FILL_ERROR);
@@ -98,7 +98,7 @@ Test(source_follow, reads_a_renamed_file_to_its_end_before_the_new_one)
 {
     struct run r;
     append("a.log", "1\n");
-    cr_assert_eq(begin(&r, in_directory("a.log", ", rotated_wait: 20s")), 0, "%s", r.part.err.text);
+    follow(&r, in_directory("a.log", ", rotated_wait: 20s"));
     expect(&r, "1|");
     FILE *writer = fopen(io_path("a.log"), "ab");
     fputs("2\nth", writer);
@@ -118,7 +118,7 @@ Test(source_follow, never_joins_the_rest_of_a_rotated_file_to_the_next)
 {
     struct run r;
     append("a.log", "1\nha");
-    cr_assert_eq(begin(&r, in_directory("a.log", "")), 0, "%s", r.part.err.text);
+    follow(&r, in_directory("a.log", ""));
     expect(&r, "1|");
     cr_assert_eq(rename(io_path("a.log"), io_path("a.1")), 0);
     expect(&r, "ha|");
@@ -131,7 +131,7 @@ Test(source_follow, begins_again_when_a_file_was_truncated)
 {
     struct run r;
     append("a.log", "one\ntwo\n");
-    cr_assert_eq(begin(&r, in_directory("a.log", "")), 0, "%s", r.part.err.text);
+    follow(&r, in_directory("a.log", ""));
     expect(&r, "one|two|");
     cr_assert_eq(truncate(io_path("a.log"), 0), 0);
     cr_assert_eq(step(&r), BELT_FILL_IDLE);
@@ -146,7 +146,7 @@ Test(source_follow, notices_a_truncation_behind_which_as_much_was_written)
 {
     struct run r;
     append("a.log", "one\ntwo\n");
-    cr_assert_eq(begin(&r, in_directory("a.log", "")), 0, "%s", r.part.err.text);
+    follow(&r, in_directory("a.log", ""));
     expect(&r, "one|two|");
     cr_assert_eq(truncate(io_path("a.log"), 0), 0);
     append("a.log", "ONE\nTWO\nTHREE\n");
@@ -158,7 +158,7 @@ Test(source_follow, fails_a_message_for_what_a_truncation_took)
 {
     struct run r;
     append("a.log", "one\ntw");
-    cr_assert_eq(begin(&r, in_directory("a.log", "")), 0, "%s", r.part.err.text);
+    follow(&r, in_directory("a.log", ""));
     expect(&r, "one|");
     cr_assert_eq(truncate(io_path("a.log"), 0), 0);
     append("a.log", "1\n");
@@ -170,7 +170,7 @@ Test(source_follow, lets_go_of_deleted_files)
 {
     struct run r;
     append("a.log", "a\n");
-    cr_assert_eq(begin(&r, in_directory("*.log", "")), 0, "%s", r.part.err.text);
+    follow(&r, in_directory("*.log", ""));
     expect(&r, "a|");
     int before = open_files();
     for (int i = 0; i < 20; i++) {
