@@ -6,6 +6,11 @@
 #include "core/sink_worker_priv.h"
 #include "core/telemetry_priv.h"
 
+/* Frames that a turn takes at most. What waits in the edges goes before this lane reads more:
+ * it is still in the caches, and a lane that has a batcher reads less than one that has none
+ * (docs/decisions/013, G7). */
+#define TURN_FRAMES 16
+
 static struct belt_batcher_stage *batcher_of(struct belt_stage *stage)
 {
     return (struct belt_batcher_stage *)(void *)stage;
@@ -364,6 +369,18 @@ static enum belt_turn finish(struct belt_batcher_stage *b, struct belt_error *er
     return BELT_TURN_ENDED;
 }
 
+static enum belt_turn take_next(struct belt_batcher_stage *b, uint64_t now, struct belt_error *err)
+{
+    struct belt_row_in *in;
+    if (b->emitting)
+        return belt_total_emit(b, now, err);
+    if ((in = b->spec->ordered ? next_ordered(b) : next_any(b)))
+        return take_frame(b, in, now, err);
+    if (b->total && belt_total_due(b, inputs_ended(b)))
+        return BELT_TURN_BUSY;
+    return inputs_ended(b) ? finish(b, err) : BELT_TURN_IN;
+}
+
 static enum belt_turn batcher_turn(struct belt_stage *stage, uint64_t now, struct belt_error *err)
 {
     struct belt_batcher_stage *b = batcher_of(stage);
@@ -376,16 +393,11 @@ static enum belt_turn batcher_turn(struct belt_stage *stage, uint64_t now, struc
         *err = b->sink_error;
         return BELT_TURN_FAILED;
     }
-    enum belt_turn outcome = BELT_TURN_IN;
-    struct belt_row_in *in;
-    if (b->emitting)
-        outcome = belt_total_emit(b, now, err);
-    else if ((in = b->spec->ordered ? next_ordered(b) : next_any(b)))
-        outcome = take_frame(b, in, now, err);
-    else if (b->total && belt_total_due(b, inputs_ended(b)))
-        outcome = BELT_TURN_BUSY;
-    else if (inputs_ended(b))
-        outcome = finish(b, err);
+    enum belt_turn outcome;
+    uint32_t taken = 0;
+    while ((outcome = take_next(b, now, err)) == BELT_TURN_BUSY && !b->sink_error.code &&
+           ++taken < TURN_FRAMES)
+        moved = true;
     bool waits = outcome == BELT_TURN_IN || outcome == BELT_TURN_OUT;
     return moved && waits ? BELT_TURN_BUSY : outcome;
 }
