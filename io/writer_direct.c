@@ -205,7 +205,7 @@ void belt_direct_landed(struct belt_writer *writer, struct belt_target *target, 
         target->written += (uint64_t)result - again;
         block->since = writer->now;
     }
-    if (block->sent == BLOCK)
+    if (block->sent == block->used) /* nobody's rows wait in it, full or not */
         drop_block(target);
     if (target->failed)
         belt_direct_fail(writer, target, target->failed);

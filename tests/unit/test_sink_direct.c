@@ -161,6 +161,29 @@ Test(sink_direct, writes_a_block_that_is_not_full_when_nothing_more_comes)
     sink_close(&s);
 }
 
+/* Whole units, but no whole block: a file whose rows are all written is not looked at again. */
+Test(sink_direct, keeps_no_block_for_rows_that_end_with_a_unit, .timeout = 20)
+{
+    struct sink s;
+    struct belt_file_sink *state = open_direct(&s, "{key}", "");
+    make_row(0, 8192);
+    hand_over(&s, 0, "even");
+    poll_until_all_ended(&s, 1);
+    for (struct belt_block *b = state->writer.blocks; b < state->writer.blocks + BELT_BLOCKS; b++)
+        cr_assert_null(b->target, "block %td", b - state->writer.blocks);
+    cr_assert_eq(belt_sink_file.tick(state, 1), UINT64_MAX, "nobody waits for the time");
+    /* More batches than may wait for their block: others have to be written. */
+    for (int i = 1; i < 13; i++) {
+        make_row(i, 100);
+        hand_over(&s, i, "odd");
+    }
+    poll_until_all_ended(&s, 13);
+    cr_assert_eq(sink_finish(&s, true), 0);
+    sink_close(&s);
+    expect_rows("even", "", 0, 1);
+    expect_rows("odd", "", 1, 13);
+}
+
 Test(sink_direct, has_more_files_with_rows_than_blocks)
 {
     struct sink s;
