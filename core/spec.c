@@ -146,6 +146,29 @@ static int add_top(struct belt_builder *b, struct belt_error *err)
     return 0;
 }
 
+/* Stages that do not have it go without; a name that none has is a slip. */
+static int check_partition(const struct belt_builder *b, struct belt_error *err)
+{
+    const struct belt_spec *spec = b->spec;
+    const struct belt_node *at = belt_node_get(b->root, "partition_by");
+    const char *names[BELT_COLUMNS];
+    if (!*spec->partition_by)
+        return 0;
+    for (int c = 0; c < spec->columns_used; c++) {
+        names[c] = spec->columns[c].name;
+        if (strcmp(names[c], spec->partition_by) == 0)
+            return 0;
+    }
+    const char *near = belt_nearest(spec->partition_by, names, (size_t)spec->columns_used);
+    if (near)
+        return belt_node_error(err, at, "partition_by: no field '%s' anywhere; did you mean '%s'?",
+                               spec->partition_by, near);
+    return belt_node_error(err, at,
+                           "partition_by: no source and no step gives a field '%s'; 'payload' is "
+                           "the whole message",
+                           spec->partition_by);
+}
+
 /* ---- all of it -------------------------------------------------------------- */
 
 int belt_spec_new(struct belt_spec **out, struct belt_tree *tree,
@@ -166,6 +189,8 @@ int belt_spec_new(struct belt_spec **out, struct belt_tree *tree,
         rc = belt_spec_name_batchers(&b, err);
     if (rc == 0)
         rc = belt_spec_add_processors(&b, err);
+    if (rc == 0)
+        rc = check_partition(&b, err);
     if (rc == 0)
         rc = belt_spec_add_batchers(&b, err);
     if (rc == 0)

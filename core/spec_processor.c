@@ -232,10 +232,12 @@ static int too_many(const struct written *w, struct belt_error *err)
 }
 
 /* The field that it is partitioned by: its own, or the pipeline's where that is known. */
-static int find_partition(struct belt_builder *b, const struct written *w,
-                          struct belt_processor_spec *sender, int *column, struct belt_error *err)
+static int find_partition(struct belt_builder *b, const struct written *w, int from, int *column,
+                          struct belt_error *err)
 {
     struct belt_spec *spec = b->spec;
+    struct belt_processor_spec none = { .visible = spec->visible };
+    struct belt_processor_spec *sender = from < 0 ? &none : &spec->processors[from];
     struct belt_setup setup = { .spec = spec,
                                 .node = w->node,
                                 .path = w->path,
@@ -250,9 +252,19 @@ static int find_partition(struct belt_builder *b, const struct written *w,
         *column = belt_setup_field(&setup, at, w->conf.partition_by, err);
         return *column < 0 ? *column : 0;
     }
-    if (*spec->partition_by && w->conf.dispatch == BELT_DISPATCH_AUTO && w->from >= 0)
+    if (*spec->partition_by && w->conf.dispatch == BELT_DISPATCH_AUTO && from >= 0)
         *column = belt_setup_field(&setup, NULL, spec->partition_by, &unknown);
     return 0;
+}
+
+/* Whether the pipeline's field says which instance gets what: messages have it already. */
+static bool inherits_partition(const struct belt_spec *spec, const struct written *w)
+{
+    bool one = w->conf.concurrency == 1 && w->conf.most <= 1;
+    for (int c = 0; !one && c < spec->columns_used; c++)
+        if (spec->visible >> c & 1 && strcmp(spec->columns[c].name, spec->partition_by) == 0)
+            return true;
+    return false;
 }
 
 static bool same_workers(const struct belt_worker_conf *a, const struct belt_worker_conf *b)
@@ -326,7 +338,7 @@ static int begin_written(struct belt_builder *b, struct writings *all, int i,
     struct belt_spec *spec = b->spec;
     struct written *w = &all->at[i];
     int from = w->from < 0 ? -1 : all->at[w->from].last, column;
-    bool exchange = w->conf.dispatch != BELT_DISPATCH_AUTO;
+    bool exchange = w->conf.dispatch != BELT_DISPATCH_AUTO || inherits_partition(spec, w);
     if (from < 0 && exchange) { /* somebody has to send */
         struct written plain = { .node = NULL };
         from = spec->processors_used;
@@ -335,8 +347,7 @@ static int begin_written(struct belt_builder *b, struct writings *all, int i,
             return too_many(w, err);
         intake->workers = w->conf.workers;
     }
-    struct belt_processor_spec none = { .visible = spec->visible };
-    int rc = find_partition(b, w, from < 0 ? &none : &spec->processors[from], &column, err);
+    int rc = find_partition(b, w, from, &column, err);
     if (rc < 0)
         return rc;
     w->last = from;

@@ -39,7 +39,8 @@ int belt_spec_add_retry(struct belt_builder *b, struct belt_error *err)
         return belt_node_error(err, belt_node_get(failed, "attempts"),
                                "failed: attempts: messages that processors send to each other "
                                "are not tried again; set attempts of batchers, or make one chain "
-                               "of the processors (no exchange, the same concurrency)");
+                               "of the processors (the same concurrency, no dispatch, and no "
+                               "partition_by where there are several instances)");
     if (!conf.ordered)
         return 0;
     struct belt_setup setup = {

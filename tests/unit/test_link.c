@@ -219,6 +219,46 @@ Test(link, partitions_the_first_processor_behind_one_that_takes_in, .timeout = 1
     belt_pipeline_free(p);
 }
 
+static void expect_one_instance_each(const char *yaml)
+{
+    struct belt_pipeline *p = linked(yaml);
+    ends(p);
+    cr_assert_eq(count_of(seen.text, "t/0:a") * count_of(seen.text, "t/1:a"), 0, "%s", seen.text);
+    cr_assert_eq(count_of(seen.text, "t/"), 40);
+    cr_assert_eq(kept.rows, 40);
+    belt_pipeline_free(p);
+}
+
+Test(link, the_field_of_the_pipeline_partitions_the_first_processor_too, .timeout = 10)
+{
+    expect_one_instance_each("partition_by: payload\n"
+                             "source: { say: { words: 'a,b,c,d', repeat: 10 } }\n"
+                             "processor: { concurrency: 2, steps: [ spy: t ] }\n"
+                             "batcher: { sink: keep_all }\n");
+    expect_one_instance_each("partition_by: letter\n"
+                             "source: { say: { words: 'a1,b1,a2,b2', repeat: 10 },\n"
+                             "          transform: [ letter: {} ] }\n"
+                             "processor: { concurrency: 2, steps: [ spy: t ] }\n"
+                             "batcher: { sink: keep_all }\n");
+}
+
+Test(link, a_single_processor_needs_no_exchange_for_the_field_of_the_pipeline, .timeout = 10)
+{
+    struct belt_pipeline *p = linked("partition_by: payload\nsource: { say: 'b,a,b' }\n"
+                                     "processor: { concurrency: 1, steps: [ spy: t ] }\n"
+                                     "batcher: { sink: keep_all }\n"
+                                     "failed: { attempts: 2 }\n");
+    ends(p);
+    cr_assert_str_eq(kept.text, "[e:b|a|b|]");
+    belt_pipeline_free(p);
+}
+
+Test(link, a_field_of_the_pipeline_that_nobody_has_is_refused, .timeout = 10)
+{
+    refused("partition_by: lettr\nsource: { say: a }\nprocessor: { steps: [ letter: {} ] }\n",
+            "test.yaml:1:15: partition_by: no field 'lettr' anywhere; did you mean 'letter'?");
+}
+
 Test(link, broadcast_shows_every_message_to_every_instance_and_settles_it_once, .timeout = 10)
 {
     struct belt_pipeline *p = linked("source: { say: { words: 'a,b', repeat: 40 } }\n"
