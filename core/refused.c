@@ -105,12 +105,12 @@ static void refused(struct belt_batcher_stage *b, struct belt_open_batch *open, 
 {
     belt_batch_own(open);
     belt_batch_keep_failed(open, settle_run, b);
+    bool again = open->batch.attempt < b->spec->retry.attempts && !open->final;
     /* Nobody reads what we write, or nobody is left to take failed messages: going
      * on would only fail the rest. */
-    if (code == -EPIPE || b->failed)
+    if (code == -EPIPE || (b->failed && !again))
         belt_error_set(&b->sink_error, code ? code : -EIO, "%s: %s", b->spec->path,
                        belt_batch_reason(&open->batch, 0));
-    bool again = open->batch.attempt < b->spec->retry.attempts && !open->final;
     if (again && !b->sink_error.code)
         try_again(b, open);
     else

@@ -261,6 +261,22 @@ static struct belt_retry_conf retry_of(const struct batcher_conf *conf,
     };
 }
 
+static int check_retry(const struct belt_builder *b, const struct belt_batcher_spec *batcher,
+                       struct belt_error *err)
+{
+    const struct belt_retry_conf *retry = &batcher->retry;
+    const struct belt_node *first = belt_node_get(batcher->node, "backoff");
+    const struct belt_node *at = first ? first : belt_node_get(batcher->node, "backoff_max");
+    if (at && retry->backoff > retry->backoff_max)
+        return belt_node_error(err, at, "'backoff' of %s is longer than backoff_max",
+                               batcher->path);
+    if (!at || retry->attempts > 1 || belt_spec_is_failed(b->spec, batcher))
+        return 0; /* of failed: all batchers' that say nothing else */
+    return belt_node_error(err, at,
+                           "'%s' of %s is for batches that are handed over again: attempts: 3",
+                           first ? "backoff" : "backoff_max", batcher->path);
+}
+
 static int set_size(struct belt_batcher_spec *batcher, const struct batcher_conf *conf,
                     struct belt_error *err)
 {
@@ -308,9 +324,11 @@ static int add_batcher(struct belt_builder *b, struct belt_batcher_spec *batcher
         return rc;
     batcher->blocking = conf.blocking;
     batcher->retry = retry_of(&conf, &b->spec->retry);
+    rc = check_retry(b, batcher, err);
     char path[128];
     snprintf(path, sizeof path, "%s.sink", batcher->path);
-    rc = conf.aggregate ? add_aggregate(b, batcher, &conf, err) : 0;
+    if (rc == 0 && conf.aggregate)
+        rc = add_aggregate(b, batcher, &conf, err);
     if (rc == 0)
         rc = belt_spec_add_hold(b, batcher, &conf.hold, err);
     if (rc == 0)
@@ -421,7 +439,6 @@ static int add_failed(struct belt_builder *b, struct belt_error *err)
         rc = add_batcher(b, batcher, FAILED_FORMAT, err);
     batcher->ordered = false;
     batcher->instances = batcher->starts = 1;
-    batcher->retry.attempts = 1; /* a sink that fails here fails the run */
     return rc < 0 ? rc : check_paths(spec, spec->batchers_used + 1, err);
 }
 

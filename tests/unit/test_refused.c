@@ -194,12 +194,55 @@ Test(refused, fails_the_run_when_failed_refuses, .timeout = 10)
     struct belt_pipeline *p = picky_pipeline("source: { say: 'bad,a' }\n"
                                              "processor: { steps: [ mark: {} ] }\n"
                                              "batcher: { sink: keep_all }\n"
-                                             "failed: { attempts: 5, sink: picky }\n");
+                                             "failed: { attempts: 3, sink: picky }\n");
     struct belt_error err = { 0 };
-    picky.refusals = 1;
+    picky.refusals = 3;
     cr_assert_eq(turn_to_end(p, &err), -EIO);
     cr_assert_str_eq(err.text, "failed: not now");
+    cr_assert_eq(picky.calls, 3);
     belt_pipeline_free(p);
+}
+
+Test(refused, hands_failed_messages_over_again_where_attempts_are_left, .timeout = 10)
+{
+    struct belt_pipeline *p =
+        picky_pipeline("source: { say: 'bad1,a,bad2' }\n"
+                       "processor: { steps: [ mark: {} ] }\n"
+                       "batcher: { sink: keep_all }\n"
+                       "failed: { attempts: 3, sink: { picky: { format: raw } } }\n");
+    struct belt_error err = { 0 };
+    picky.refusals = 2;
+    cr_assert_eq(turn_to_end(p, &err), -EPIPE, "%s", err.text);
+    cr_assert_eq(picky.calls, 3);
+    cr_assert_not_null(strstr(picky.text, "3[bad1bad2]"), "%s", picky.text);
+    struct belt_totals t = totals_of(p);
+    cr_assert_eq(t.done, 1);
+    cr_assert_eq(t.failed, 2);
+    cr_assert_eq(t.unsettled, 0);
+    belt_pipeline_free(p);
+}
+
+static void expect_refused(const char *settings, const char *because)
+{
+    char yaml[300];
+    struct belt_error err = { 0 };
+    snprintf(yaml, sizeof yaml, "source: { say: a }\n%s", settings);
+    struct belt_pipeline *p = picky_pipeline(yaml);
+    cr_assert_lt(belt_pipeline_validate(p, &err), 0, "%s", settings);
+    cr_assert_str_eq(err.text, because);
+    belt_pipeline_free(p);
+}
+
+Test(refused, settings_that_mean_nothing_are_refused, .timeout = 10)
+{
+    expect_refused("batcher: { attempts: 3, backoff: 10s, backoff_max: 1s, sink: picky }\n",
+                   "test.yaml:2:34: 'backoff' of batcher is longer than backoff_max");
+    expect_refused("batcher: { sink: picky }\n"
+                   "failed: { attempts: 3, backoff: 10s, backoff_max: 1s, sink: picky }\n",
+                   "test.yaml:3:33: 'backoff' of failed is longer than backoff_max");
+    expect_refused("batcher: { backoff: 10ms, sink: picky }\n",
+                   "test.yaml:2:21: 'backoff' of batcher is for batches that are handed over "
+                   "again: attempts: 3");
 }
 
 Test(refused, moves_more_rows_than_the_way_to_failed_holds, .timeout = 60)
