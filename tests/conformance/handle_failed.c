@@ -1,52 +1,95 @@
-/* handle_failed: B063 to B071. Of batches it is belt_sink.failed. */
+/* handle_failed: B063 to B071. Of steps it is belt_step.failed, of batches belt_sink.failed; the
+ * sink of `failed` gets what both leave. */
 #include "core/telemetry.h"
 #include "tests/conformance/conformance.h"
 
-/* ---- processors: the sink of `failed` ------------------------------------------------------ */
+/* ---- processors ------------------------------------------------------------------------------ */
 
 static bool kept_has(const char *words)
 {
     return strstr(kept.text, words) != NULL;
 }
 
-/* A row for each, with what steps had made of the payload, and why. */
-Test(conformance, B063_processor_user_failure)
+/* Another reason, another text; dies of "deadly". */
+static void retell(void *state, struct belt_view *view, uint32_t i, const char *reason)
 {
-    struct belt_pipeline *p =
-        acked_pipeline(NULL, "source: { acked: 'a,bad' }\n"
-                             "processor: { steps: [ { grow: { to: 6, only: bad } }, { mark: {} } ] "
-                             "}\n"
-                             "failed: { sink: keep_all }\n");
-    end_and_free(p);
+    char told[BELT_REASON];
+    (void)state;
+    if (is_text(view, i, "deadly"))
+        die_segv();
+    snprintf(told, sizeof told, "%.80s, they say", reason);
+    belt_fail_message(view, i, told);
+    char *room = belt_room(view, 4);
+    if (room)
+        belt_put_text(view, 0, i, memcpy(room, "told", 4), 4);
+}
+
+static int fail_by_name(void *state, struct belt_view *view, uint32_t i)
+{
+    obey_message(state, view, i);
+    if (is_text(view, i, "bad") || is_text(view, i, "deadly"))
+        belt_fail_message(view, i, "it is bad");
+    return 0;
+}
+
+static const struct belt_step retelling = {
+    .part = { .abi = BELT_ABI, .kind = BELT_STEP, .name = "retelling", .help = "for a test" },
+    .message = fail_by_name,
+    .failed = retell,
+};
+
+static struct belt_pipeline *retold(const char *words)
+{
+    char yaml[400];
+    no_cores();
+    snprintf(yaml, sizeof yaml,
+             "source: { acked: '%s' }\n"
+             "processor: { isolation: process, concurrency: 1, max_attempts: 2,\n"
+             "             steps: [ retelling: {} ] }\n"
+             "batcher: { sink: 'null' }\n"
+             "failed: { sink: keep_all }\n",
+             words);
+    return acked_pipeline(&retelling.part, yaml);
+}
+
+/* It sees the message; what it makes of text and reason is what is told and written. */
+Test(conformance, B063_processor_user_failure, .timeout = 20)
+{
+    struct belt_pipeline *p = retold("a,bad");
+    expect_run(p);
     expect_acks(2, "df");
-    cr_assert(kept_has("\"payload\":\"badbad\""), "%s", kept.text);
-    cr_assert(kept_has("\"reason\":\"it is bad\""), "%s", kept.text);
+    expect_failure(p, "it is bad, they say");
+    cr_assert(kept_has("\"payload\":\"told\""), "%s", kept.text);
+    cr_assert(kept_has("\"reason\":\"it is bad, they say\""), "%s", kept.text);
+    belt_pipeline_free(p);
 }
 
 /* The same for one under which workers died. */
 Test(conformance, B064_processor_exception, .timeout = 20)
 {
-    struct belt_error err = { 0 };
-    struct belt_pipeline *p = acked_pipeline(
-        &poison.part, "source: { acked: 'a,segv,b' }\n"
-                      "processor: { isolation: process, concurrency: 1, max_attempts: 2,\n"
-                      "             steps: [ poison: {} ] }\n"
-                      "failed: { sink: keep_all }\n");
-    cr_assert_eq(run_to_end(p, &err), 0, "%s", err.text);
+    struct belt_pipeline *p = retold("a,segv,b");
+    expect_run(p);
     expect_acks(3, "dfd");
-    cr_assert(kept_has("\"payload\":\"segv\""), "%s", kept.text);
-    cr_assert(kept_has("killed by SIGSEGV"), "%s", kept.text);
+    expect_failure(p, "2 workers died under it, the last: killed by SIGSEGV, they say");
+    cr_assert(kept_has("\"payload\":\"told\""), "%s", kept.text);
     belt_pipeline_free(p);
 }
 
-/* Failed messages are failed whatever their sink says; but nobody is left to take them, so the
- * run ends, with an error. */
-Test(conformance, B065_processor_contained)
+/* A crash in it changes neither outcome nor text, and costs no other message; the reason is how
+ * the workers died that heard of it. A sink of `failed` that refuses at all its attempts ends the
+ * run, since nobody is left to take what failed; its messages have failed all the same. */
+Test(conformance, B065_processor_contained, .timeout = 20)
 {
     struct belt_error err = { 0 };
-    struct belt_pipeline *p = acked_pipeline(NULL, "source: { acked: 'a,bad,b' }\n"
-                                                   "processor: { steps: [ mark: {} ] }\n"
-                                                   "failed: { sink: keep_all }\n");
+    struct belt_pipeline *p = retold("a,deadly,b");
+    expect_run(p);
+    expect_acks(3, "dfd");
+    expect_failure(p, "4 workers died under it, the last: killed by SIGSEGV");
+    cr_assert(kept_has("\"payload\":\"deadly\""), "%s", kept.text);
+    belt_pipeline_free(p);
+    p = acked_pipeline(NULL, "source: { acked: 'a,bad,b' }\n"
+                             "processor: { steps: [ mark: {} ] }\n"
+                             "failed: { sink: keep_all }\n");
     kept.refuse = -EIO;
     cr_assert_eq(turn_to_end(p, &err), -EIO);
     cr_assert_not_null(strstr(err.text, "failed"), "%s", err.text);

@@ -169,10 +169,26 @@ static const struct belt_source life = {
     .fill = life_fill,
 };
 
-/* A context is settings of the part that wants one: what is not given is what its table says. */
+static void *seen_context;
+
+static int see_context(void *state, struct belt_view *view, uint32_t i)
+{
+    (void)state, (void)i;
+    seen_context = belt_context(view);
+    return 0;
+}
+
+static const struct belt_step sees_context = STEP("sees_context", see_context);
+
+/* NULL; what is not given of a part's settings, which are a context as well, is as its table
+ * says. */
 Test(conformance, B014_context_default)
 {
-    struct belt_pipeline *p = planned("source: { say: a }\n");
+    seen_context = &seen_context;
+    struct belt_pipeline *p = pipeline_with(
+        &sees_context.part, "source: { say: a }\nprocessor: { steps: [ sees_context: {} ] }\n");
+    expect_end(p);
+    cr_assert_null(seen_context);
     const struct say_conf *conf = p->spec->sources[0].use.conf;
     cr_assert_eq(conf->repeat, 1);
     cr_assert_eq(conf->endless, false);

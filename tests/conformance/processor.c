@@ -77,6 +77,7 @@ Test(conformance, B032_bad_return)
     expect_end(p);
     cr_assert_str_eq(kept.text, "[e:a|c|]");
     expect_totals(p, 2, 1);
+    expect_failure(p, "its new text is longer than a frame's room");
     belt_pipeline_free(p);
 }
 
@@ -100,6 +101,7 @@ Test(conformance, B033_bad_batcher)
     expect_end(p);
     cr_assert_str_eq(kept.text, "[e:a|c|]");
     expect_totals(p, 2, 1);
+    expect_failure(p, "sent to a batcher that is not there");
     belt_pipeline_free(p);
 }
 

@@ -34,16 +34,18 @@ static void expect_shouted_pipe(void)
     cr_assert_str_eq(rows(), "A|B|");
 }
 
-/* What was handed in from outside, by belt_pipeline_push(). */
-static void expect_shouted_push(void)
+static struct belt_pipeline *shouting(void)
 {
-    struct belt_error err = { 0 };
-    struct belt_message two[] = { { "a", 1, 0, NULL, 0 }, { "b", 1, 0, NULL, 0 } };
     struct belt_pipeline *p =
         pipeline_with(&shout_step.part, "source: { push: {}, transform: [ shout: {} ] }\n"
                                         "batcher: { sink: keep_all }\n");
     turn_ms(p, 1, 1);
-    cr_assert_eq(belt_pipeline_push(p, NULL, two, 2, 0, &err), 2, "%s", err.text);
+    return p;
+}
+
+static void end_shouting(struct belt_pipeline *p)
+{
+    struct belt_error err = { 0 };
     cr_assert_eq(belt_pipeline_push_end(p, NULL, &err), 0);
     end_and_free(p);
     cr_assert_str_eq(kept.text, "[e:A|B|]");
@@ -55,16 +57,27 @@ Test(conformance, B059_info_path, .timeout = 20)
     expect_shouted_pipe();
 }
 
-/* A call from outside is a push; its reply is how many were taken. */
+/* A call from outside is a message whose outcome somebody waits for: his reply. */
 Test(conformance, B060_call_path)
 {
-    expect_shouted_push();
+    struct belt_error err = { 0 };
+    struct belt_test *reply;
+    struct belt_message two[] = { { "a", 1, 0, NULL, 0 }, { "b", 1, 0, NULL, 0 } };
+    struct belt_pipeline *p = shouting();
+    cr_assert_eq(belt_test_batch(p, NULL, two, 2, &reply, &err), 0, "%s", err.text);
+    end_shouting(p);
+    cr_assert_eq(belt_test_count(reply, BELT_DONE), 2);
+    belt_test_free(reply);
 }
 
-/* The same, with nobody waiting. */
+/* A push, with nobody waiting. */
 Test(conformance, B061_cast_path)
 {
-    expect_shouted_push();
+    struct belt_error err = { 0 };
+    struct belt_message two[] = { { "a", 1, 0, NULL, 0 }, { "b", 1, 0, NULL, 0 } };
+    struct belt_pipeline *p = shouting();
+    cr_assert_eq(belt_pipeline_push(p, NULL, two, 2, 0, &err), 2, "%s", err.text);
+    end_shouting(p);
 }
 
 /* A crash there costs the message at fault; neither source nor the rest of the frame. */
