@@ -128,19 +128,9 @@ const belt_part *add_sink()
 
 // ---- (c): what one callback has seen, by id
 
-// An id of up to seven bytes as one word, its size on top: never 0, and two are the same
-// when the words are. Texts and batches have BELT_PAD bytes to read around them.
-constexpr uint32_t SHORT = 7;
-
-uint64_t word_of(const char *id, uint32_t size)
-{
-    static constexpr uint64_t bytes[SHORT + 1] = {
-        0, 0xff, 0xffff, 0xffffff, 0xffffffff, 0xffffffffff, 0xffffffffffff, 0xffffffffffffff
-    };
-    uint64_t word;
-    memcpy(&word, id, sizeof word);
-    return (word & bytes[size]) | uint64_t(size + 1) << 56;
-}
+// A text of up to four bytes is all in its cell: two such are the same when their cells are.
+constexpr uint32_t SHORT = 4;
+constexpr uint64_t NONE = UINT64_MAX; // the cell of no text
 
 uint64_t hash_of(uint64_t word)
 {
@@ -148,7 +138,7 @@ uint64_t hash_of(uint64_t word)
 }
 
 struct alignas(64) Slot {
-    uint64_t word; // 0: free
+    uint64_t cell = NONE;
     BroadwayFold fold;
 };
 
@@ -163,26 +153,25 @@ struct Map {
 std::mutex folds_lock;
 std::vector<BroadwayFold> folds;
 
-BroadwayFold &fold_of(Map *map, uint64_t word)
+BroadwayFold &fold_of(Map *map, uint64_t cell)
 {
-    for (uint64_t at = hash_of(word) >> (64 - SLOT_BITS);; at = (at + 1) % SLOTS) {
+    for (uint64_t at = hash_of(cell) >> (64 - SLOT_BITS);; at = (at + 1) % SLOTS) {
         Slot &slot = map->slots[at];
-        if (slot.word == word)
+        if (slot.cell == cell)
             return slot.fold;
-        if (!slot.word) {
-            slot.word = word;
+        if (slot.cell == NONE) {
+            slot.cell = cell;
             return slot.fold;
         }
     }
 }
 
 // Of one of the generator's.
-size_t number_of(uint64_t word)
+size_t number_of(uint64_t cell)
 {
     char id[8];
-    memcpy(id, &word, sizeof id);
-    id[4] = 0;
-    return static_cast<size_t>(atoi(id + 1)) % BROADWAY_IDS;
+    memcpy(id, &cell, sizeof id);
+    return static_cast<size_t>(id[5] * 100 + id[6] * 10 + id[7] - '0' * 111) % BROADWAY_IDS;
 }
 
 int fold_init(void *state, void *, const belt_instance *, belt_error *)
@@ -197,13 +186,15 @@ int fold_batch(void *state, belt_batch *batch, belt_error *)
     Map *map = *static_cast<Map **>(state);
     const belt_batch rows = *batch; // what is stored below cannot be part of it
     for (uint32_t i = 0; i < rows.count; i++) {
+        uint64_t cell = belt_batch_cell(&rows, i, 0);
+        int64_t tenths = belt_batch_number(&rows, i, 1);
+        if (static_cast<uint32_t>(cell) <= SHORT) {
+            fold_of(map, cell).add(tenths);
+            continue;
+        }
         uint32_t size;
         const char *id = belt_batch_text(&rows, i, 0, &size);
-        int64_t tenths = belt_batch_number(&rows, i, 1);
-        if (size <= SHORT)
-            fold_of(map, word_of(id, size)).add(tenths);
-        else
-            map->others[std::string(id, size)].add(tenths);
+        map->others[std::string(id, size)].add(tenths);
     }
     return 0;
 }
@@ -213,8 +204,8 @@ void fold_fini(void *state, void *)
     std::unique_ptr<Map> map(*static_cast<Map **>(state));
     std::lock_guard<std::mutex> guard(folds_lock);
     for (const Slot &slot : map->slots)
-        if (slot.word >> 56 == 1 + 4)
-            folds[number_of(slot.word)].add(slot.fold);
+        if (static_cast<uint32_t>(slot.cell) == 4)
+            folds[number_of(slot.cell)].add(slot.fold);
 }
 
 int halves_prepare(void *conf, belt_setup *setup, belt_error *err)
@@ -230,16 +221,30 @@ int halves_init(void *state, void *conf, const belt_instance *, belt_error *)
     return 0;
 }
 
-// To the first or the second batcher, by the hash of the id's first bytes.
+// 0 or 1, by the hash of the first bytes of an id, of its size at most. Texts have BELT_PAD
+// bytes to read around them.
+uint64_t half_of(const char *id, uint32_t size)
+{
+    static constexpr uint64_t bytes[8] = {
+        0, 0xff, 0xffff, 0xffffff, 0xffffffff, 0xffffffffff, 0xffffffffffff, 0xffffffffffffff
+    };
+    uint64_t word;
+    memcpy(&word, id, sizeof word);
+    return hash_of(word & bytes[size < 7 ? size : 7]) >> 63;
+}
+
+// To the first or the second batcher.
 uint32_t halves_frame(void *state, belt_view *view)
 {
-    int sensor = *static_cast<int *>(state);
+    const belt_column &ids = view->columns[*static_cast<int *>(state)];
     for (uint32_t w = view->first / 64; w * 64 < view->end; w++) {
+        const belt_span *span = ids.as.spans + w * 64;
         uint64_t live = belt_live_word(view, w), second = 0;
-        for (uint64_t rest = live; rest; rest &= rest - 1) {
-            uint32_t size, k = static_cast<uint32_t>(__builtin_ctzll(rest));
-            const char *id = belt_text(view, sensor, w * 64 + k, &size);
-            second |= (hash_of(word_of(id, size < SHORT ? size : SHORT)) >> 40 & 1) << k;
+        for (uint32_t k = 0; k < 64 && live == UINT64_MAX; k++)
+            second |= half_of(ids.base + span[k].at, span[k].size) << k;
+        for (uint64_t rest = live != UINT64_MAX ? live : 0; rest; rest &= rest - 1) {
+            int k = __builtin_ctzll(rest);
+            second |= half_of(ids.base + span[k].at, span[k].size) << k;
         }
         belt_route_mask(view, w, second, 1); // all others go to the first
     }

@@ -73,6 +73,15 @@ static inline double belt_batch_float(const struct belt_batch *batch, uint32_t i
     return number;
 }
 
+/* The 8 bytes of a field. A text's size is their low half; one of up to 4 bytes is all in
+ * there, so that two such texts are the same when their cells are. */
+static inline uint64_t belt_batch_cell(const struct belt_batch *batch, uint32_t i, unsigned column)
+{
+    uint64_t cell;
+    memcpy(&cell, batch->bytes + batch->spans[i].at + 8 * (size_t)column, sizeof cell);
+    return cell;
+}
+
 /* Not ended by 0; BELT_PAD bytes may be read around it. */
 static inline const char *belt_batch_text(const struct belt_batch *batch, uint32_t i,
                                           unsigned column, uint32_t *size)

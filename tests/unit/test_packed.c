@@ -56,12 +56,24 @@ static const struct belt_step fields_step = {
 static char read_back[4096];
 static uint64_t rows_read;
 
+/* Of a text of up to 4 bytes. */
+static uint64_t cell_of(const char *text, uint32_t size)
+{
+    uint64_t cell = size;
+    for (uint32_t k = 0; k < size; k++)
+        cell |= (uint64_t)(unsigned char)text[k] << (32 + 8 * k);
+    return cell;
+}
+
 static int values_batch(void *state, struct belt_batch *batch, struct belt_error *err)
 {
     (void)state, (void)err;
     for (uint32_t i = 0; i < batch->count; i++, rows_read++) {
         uint32_t size;
         const char *text = belt_batch_text(batch, i, 1, &size);
+        uint64_t cell = belt_batch_cell(batch, i, 1);
+        cr_assert_eq((uint32_t)cell, size);
+        cr_assert(size > 4 || cell == cell_of(text, size), "'%.*s'", (int)size, text);
         cr_assert_eq(batch->spans[i].size % 8, 0);
         size_t used = strlen(read_back);
         if (used + size + 64 < sizeof read_back)
