@@ -23,11 +23,25 @@ static inline uint64_t belt_spans_bytes(const struct belt_span *spans, uint32_t 
     return bytes;
 }
 
-/* Whether all have the size of the first. */
+typedef uint64_t belt_spans_four __attribute__((vector_size(32)));
+
+/* Whether all have the size of the first. Four at a time: of the last ones some twice, which
+ * is less than a rest one by one. */
 static inline bool belt_spans_even(const struct belt_span *spans, uint32_t count)
 {
     uint64_t differ = 0, first, word;
     memcpy(&first, spans, sizeof first);
+    if (count >= 4) {
+        belt_spans_four all, four;
+        memcpy(&four, spans + count - 4, sizeof four);
+        all = four ^ first;
+        for (uint32_t i = 0; i + 4 < count; i += 4) {
+            memcpy(&four, spans + i, sizeof four);
+            all |= four ^ first;
+        }
+        differ = (all[0] | all[1]) | (all[2] | all[3]);
+        count = 0;
+    }
     for (uint32_t i = 0; i < count; i++) {
         memcpy(&word, &spans[i], sizeof word);
         differ |= word ^ first;

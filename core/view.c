@@ -73,9 +73,9 @@ void belt_route_mask(struct belt_view *view, uint32_t w, uint64_t mask, int batc
     if (is_one && batcher == 0 && !engine->routed)
         return;
     begin_routing(engine);
-    for (; mask && is_one; mask &= mask - 1)
-        to[__builtin_ctzll(mask)] = (uint8_t)batcher;
-    for (; mask; mask &= mask - 1)
+    if (is_one)
+        belt_put_mask(to, mask, (uint8_t)batcher);
+    for (; mask && !is_one; mask &= mask - 1)
         is_target(view, w * 64 + (uint32_t)__builtin_ctzll(mask), batcher);
 }
 

@@ -4,6 +4,9 @@
 #define BELT_VIEW_PRIV_H
 
 #include <string.h>
+#if defined(__SSE2__)
+#include <emmintrin.h>
+#endif
 
 #include "core/part.h"
 
@@ -61,6 +64,22 @@ static inline uint64_t belt_range_mask(uint32_t w, uint32_t first, uint32_t end)
     return from >= 64 ? 0 : below_to & (UINT64_MAX << from);
 }
 
+#if defined(__SSE2__)
+
+/* Bit k: byte k of the 64 is `value`. */
+static inline uint64_t belt_equal_mask(const uint8_t bytes[64], uint8_t value)
+{
+    const __m128i values = _mm_set1_epi8((char)value);
+    uint64_t mask = 0;
+    for (uint32_t k = 0; k < 64; k += 16) {
+        __m128i some = _mm_loadu_si128((const void *)(bytes + k));
+        mask |= (uint64_t)(uint32_t)_mm_movemask_epi8(_mm_cmpeq_epi8(some, values)) << k;
+    }
+    return mask;
+}
+
+#else
+
 /* Bit k: byte k of the 64 is `value`. Eight at a time: a byte that differs keeps or
  * gets its highest bit, and the product collects the others' ones. */
 static inline uint64_t belt_equal_mask(const uint8_t bytes[64], uint8_t value)
@@ -78,6 +97,25 @@ static inline uint64_t belt_equal_mask(const uint8_t bytes[64], uint8_t value)
         mask |= (equal * UINT64_C(0x0102040810204080) >> 56) << k;
     }
     return mask;
+}
+
+#endif
+
+/* Byte k of the 64 becomes `value` where bit k is set. Eight at a time, without a loop over
+ * bits: byte k of a product keeps bit k, and any bit in a byte becomes all of them. */
+static inline void belt_put_mask(uint8_t bytes[64], uint64_t mask, uint8_t value)
+{
+    const uint64_t each = UINT64_C(0x0101010101010101);
+    for (uint32_t k = 0; k < 64; k += 8) {
+        uint64_t old, put = (mask >> k & 0xff) * each & UINT64_C(0x8040201008040201);
+        put = ((put + UINT64_C(0x7f7f7f7f7f7f7f7f)) >> 7 & each) * 0xff;
+#if __BYTE_ORDER__ == __ORDER_BIG_ENDIAN__
+        put = __builtin_bswap64(put);
+#endif
+        memcpy(&old, bytes + k, sizeof old);
+        old = (old & ~put) | (value * each & put);
+        memcpy(bytes + k, &old, sizeof old);
+    }
 }
 
 /* Bytes of one lane's memory for this; carved from `memory` by belt_engine_init. */

@@ -16,6 +16,7 @@ struct packed_conf {
     struct belt_row_columns rows;
     uint32_t texts; /* a bit for each column that is one */
     belt_packed_rows_fn *put_rows;
+    belt_packed_size_fn *one_size;
 };
 
 static const struct belt_setting settings[] = {
@@ -31,6 +32,7 @@ static int prepare(void *part_conf, struct belt_setup *setup, struct belt_error 
     for (int c = 0; rc == 0 && c < conf->rows.used; c++)
         conf->texts |= (uint32_t)(conf->rows.info[c].type == BELT_TEXT) << c;
     conf->put_rows = belt_isa_v3() ? belt_packed_rows_v3 : belt_packed_rows_v2;
+    conf->one_size = belt_isa_v3() ? belt_packed_size_v3 : belt_packed_size_v2;
     return rc;
 }
 
@@ -114,7 +116,7 @@ static size_t even(const void *part_conf, const struct belt_view *view, uint32_t
         if (!(conf->texts >> c & 1))
             continue;
         const struct belt_span *spans = view->columns[conf->rows.column[c]].as.spans;
-        uint32_t text = belt_spans_size(spans + (size_t)w * 64, mask);
+        uint32_t text = conf->one_size(spans + (size_t)w * 64, mask);
         if (!text)
             return 0;
         size += belt_packed_behind(text);

@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "core/isa.h"
+#include "core/spans_priv.h"
 #include "io/packed_priv.h"
 #include "io/rows_priv.h"
 
@@ -85,4 +86,9 @@ size_t BELT_HOT(belt_packed_rows)(const struct belt_packed_cells *cells, int use
     if (of_text_and_number)
         return put_rows(cells, 2, 1, mask, out, at, places);
     return put_rows(cells, used, texts, mask, out, at, places);
+}
+
+uint32_t BELT_HOT(belt_packed_size)(const struct belt_span *spans, uint64_t mask)
+{
+    return belt_spans_size(spans, mask);
 }

@@ -40,4 +40,8 @@ typedef size_t belt_packed_rows_fn(const struct belt_packed_cells *cells, int us
                                    uint64_t mask, char *out, uint32_t at, struct belt_span *places);
 belt_packed_rows_fn belt_packed_rows_v2, belt_packed_rows_v3;
 
+/* The size of those texts of 64 that are in `mask`, when it is one; else 0. */
+typedef uint32_t belt_packed_size_fn(const struct belt_span *spans, uint64_t mask);
+belt_packed_size_fn belt_packed_size_v2, belt_packed_size_v3;
+
 #endif

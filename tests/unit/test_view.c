@@ -1,6 +1,7 @@
 /* What steps do to messages, and the room for the texts that they make. */
 #include <errno.h>
 
+#include "core/spans_priv.h"
 #include "core/view_priv.h"
 #include "tests/unit/pipeline_fixture.h"
 
@@ -167,6 +168,33 @@ Test(view, finds_equal_bytes)
         }
         cr_assert_eq(belt_equal_mask(bytes, (uint8_t)value), mask);
     }
+}
+
+Test(view, puts_a_byte_at_the_bits_of_a_mask)
+{
+    uint64_t mask = UINT64_C(0x9e3779b97f4a7c15);
+    for (int value = 0; value < 256; value += 5, mask = mask << 7 | mask >> 57) {
+        uint8_t bytes[64], expected[64];
+        for (int k = 0; k < 64; k++) {
+            bytes[k] = (uint8_t)(3 * k);
+            expected[k] = mask >> k & 1 ? (uint8_t)value : bytes[k];
+        }
+        belt_put_mask(bytes, mask, (uint8_t)value);
+        cr_assert_arr_eq(bytes, expected, sizeof bytes);
+    }
+}
+
+/* One of another size anywhere among them, and beside them. */
+Test(view, finds_a_size_that_is_another)
+{
+    struct belt_span spans[64];
+    for (uint32_t count = 1; count <= 64; count++)
+        for (uint32_t other = 0; other < 64; other++) {
+            for (uint32_t i = 0; i < 64; i++)
+                spans[i] = (struct belt_span){ 1000 * i, 7 + (i == other) };
+            bool even = count == 1 || other >= count;
+            cr_assert_eq(belt_spans_even(spans, count), even, "%u of %u", other, count);
+        }
 }
 
 Test(view, has_messages_that_the_source_could_not_take_among_the_failed)
