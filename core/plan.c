@@ -102,10 +102,26 @@ static int count_processors(struct belt_plan *plan, const struct belt_spec *spec
     return rc;
 }
 
+/* What is tried again keeps its order within an instance: so nobody chooses several for him
+ * who wants that, and a source's messages go to one. */
+static int check_ordered(const struct belt_plan *plan, const struct belt_spec *spec,
+                         struct belt_error *err)
+{
+    bool one_each = !plan->pooled && plan->sources == plan->heads;
+    if (spec->retry_ordered < 0 || plan->heads == 1 || one_each)
+        return 0;
+    return belt_node_error(err, spec->processors[0].node,
+                           "failed: ordered: messages of one value would go to any of %u instances "
+                           "of this processor, where they cannot wait for each other: "
+                           "concurrency: 1",
+                           plan->heads);
+}
+
 static int count_instances(struct belt_plan *plan, const struct belt_spec *spec,
                            const struct belt_place_in *in, struct belt_error *err)
 {
-    uint32_t usual = plan->caller ? 1 : belt_place_concurrency(in);
+    bool one = plan->caller || spec->retry_ordered >= 0;
+    uint32_t usual = one ? 1 : belt_place_concurrency(in);
     uint32_t stages =
         (uint32_t)(spec->sources_used > spec->processors_used ? spec->sources_used
                                                               : spec->processors_used);
@@ -146,7 +162,8 @@ static int count_instances(struct belt_plan *plan, const struct belt_spec *spec,
                                  "many as processors, not %u and %u: give them equal "
                                  "concurrency, or set order: any",
                                  sources, processors);
-    return count_processors(plan, spec, usual, err);
+    int rc = check_ordered(plan, spec, err);
+    return rc < 0 ? rc : count_processors(plan, spec, usual, err);
 }
 
 static int load_topology(struct belt_plan *plan, const struct belt_spec *spec,

@@ -14,7 +14,9 @@ const struct belt_setting belt_retry_settings[] = {
       "for messages that wait for their next attempt, in each processor instance", NULL, 1 << 16,
       1u << 31 },
     { "ordered", BELT_SET_TEXT, offsetof(struct retry_conf, ordered), "",
-      "a field: messages with the value of one that is tried again wait behind it", NULL, 0, 0 },
+      "a field: messages with the value of one that is tried again wait behind it, within an "
+      "instance of the source",
+      NULL, 0, 0 },
     { 0 },
 };
 

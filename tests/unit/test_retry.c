@@ -210,6 +210,52 @@ Test(retry, a_later_processor_keeps_the_order_of_an_earlier_ones_field)
     belt_pipeline_free(p);
 }
 
+/* ---- instances ------------------------------------------------------------------------ */
+
+static struct belt_pipeline *ordered_by_payload(const char *stages)
+{
+    char yaml[600];
+    snprintf(yaml, sizeof yaml,
+             "%s\nbatcher: { order: any, sink: { keep_all: {} } }\n"
+             "failed: { attempts: 2, ordered: payload }\n",
+             stages);
+    return pipeline_of(yaml);
+}
+
+static void has_instances(const char *stages, uint32_t sources, uint32_t processors)
+{
+    struct belt_error err = { 0 };
+    struct belt_pipeline *p = ordered_by_payload(stages);
+    cr_assert_eq(belt_pipeline_validate(p, &err), 0, "%s", err.text);
+    cr_assert_eq(p->plan->sources, sources, "%u", p->plan->sources);
+    cr_assert_eq(p->plan->heads, processors, "%u", p->plan->heads);
+    belt_pipeline_free(p);
+}
+
+Test(retry, in_order_has_one_instance_unless_each_source_has_its_own)
+{
+    has_instances("source: { counter: 10 }", 1, 1);
+    has_instances("sources: { a: { say: a }, b: { counter: 10 } }", 2, 1);
+    has_instances("source: { counter: 10, concurrency: 1 }\nprocessor: { isolation: process }", 1,
+                  1);
+}
+
+static void has_too_many(const char *stages)
+{
+    struct belt_error err = { 0 };
+    struct belt_pipeline *p = ordered_by_payload(stages);
+    cr_assert_lt(belt_pipeline_validate(p, &err), 0, "%s", stages);
+    cr_assert(strstr(err.text, "test.yaml:2:12: failed: ordered: "), "%s", err.text);
+    belt_pipeline_free(p);
+}
+
+Test(retry, in_order_is_refused_where_instances_would_share_a_value)
+{
+    has_too_many("source: { say: a }\nprocessor: { concurrency: 2 }");
+    has_too_many("sources: { a: { say: a }, b: { say: b } }\nprocessor: { concurrency: 2 }");
+    has_too_many("source: { counter: 9 }\nprocessor: { concurrency: 1, max_concurrency: 2 }");
+}
+
 /* ---- refused ------------------------------------------------------------------------- */
 
 static void refuses(const char *failed, const char *more, const char *why)
