@@ -54,7 +54,8 @@ void belt_pipeline_totals(struct belt_pipeline *p, struct belt_totals *out)
         t.done = t.received > not_done ? t.received - not_done : 0;
         t.ended = p->ended;
         t.complete = p->ended && !belt_load_relaxed32(&run->incomplete);
-        uint64_t until = p->ended ? run->ended_ns : belt_now();
+        bool runs = p->started && !p->ended; /* else the time is that of the last turn */
+        uint64_t until = runs ? belt_now() : run->ended_ns;
         t.elapsed_ns = until > run->started_ns ? until - run->started_ns : 0;
     }
     memcpy(out, &t, out->size < sizeof t ? out->size : sizeof t);

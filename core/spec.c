@@ -139,6 +139,10 @@ static int add_top(struct belt_builder *b, struct belt_error *err)
     rc = belt_spec_read_keys(b, b->root, belt_top_settings, "pipeline", &conf, err);
     if (rc < 0)
         return rc;
+    if (!*conf.name || strlen(conf.name) >= sizeof b->spec->name)
+        return belt_node_error(err, belt_node_get(b->root, "name"),
+                               "'name' of pipeline must have 1 to %zu bytes, not %zu",
+                               sizeof b->spec->name - 1, strlen(conf.name));
     snprintf(b->spec->name, sizeof b->spec->name, "%s", conf.name);
     b->spec->drain = conf.drain;
     b->spec->partition_by = conf.partition_by ? conf.partition_by : "";

@@ -55,8 +55,9 @@ const struct belt_setting belt_batcher_settings[] = {
     { "spill", BELT_SET_TREE, AT(hold.spill), "", "the file: { path: DIR, size: SIZE }", NULL, 0,
       0 },
     { "attempts", BELT_SET_INT, AT(attempts), "0",
-      "hand a refused batch over so many times in all; 0: as `failed` says, or once", NULL, 0,
-      1 << 20 },
+      "try what the sink refuses, with `failed` what steps fail, too, so often in all; 0: as "
+      "`failed` says, or once",
+      NULL, 0, 1 << 20 },
     { "backoff", BELT_SET_TIME, AT(backoff), "0s",
       "wait before the second attempt, then twice that; 0s: 100ms", NULL, 0, 0 },
     { "backoff_max", BELT_SET_TIME, AT(backoff_max), "0s", "and so on, up to this; 0s: 30s", NULL,

@@ -28,7 +28,10 @@ static void print_setting(const struct belt_setting *setting)
 {
     printf("  %-14s %s\n  %-14s %s", setting->name, setting->help, "", type_name(setting));
     bool number = setting->type == BELT_SET_INT || setting->type == BELT_SET_SIZE;
-    if (number && (setting->min || setting->max))
+    bool open = setting->max < setting->min || setting->max == INT64_MAX;
+    if (number && open)
+        printf(", at least %" PRId64, setting->min);
+    else if (number && (setting->min || setting->max))
         printf(", %" PRId64 " to %" PRId64, setting->min, setting->max);
     if (!setting->fallback)
         puts("; required");

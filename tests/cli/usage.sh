@@ -82,6 +82,8 @@ test_help_of_every_block() {
     expect_out '^  ordered '
     expect_out '^  attempts '
     ! grep -q '^  concurrency' "$work/out" || fail "failed has one instance"
+    run help rate
+    expect_out 'number, at least 1; required$'
     run help pipeline
     expect_out '^  hold_messages '
     expect_out '^  partition_by '

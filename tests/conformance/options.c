@@ -7,6 +7,11 @@
 Test(conformance, B003_bad_name)
 {
     expect_refused(NULL, "name: [ a, b ]\n" ONE_WORD, "test.yaml:1:7: 'name' of pipeline");
+    expect_refused(NULL, "name: ''\n" ONE_WORD, "test.yaml:1:7: 'name' of pipeline");
+    expect_refused(
+        NULL,
+        "name: a_name_that_no_buffer_of_BELT_NAME_bytes_would_hold_with_its_end_mark\n" ONE_WORD,
+        "'name' of pipeline must have 1 to 63 bytes, not 69");
 }
 
 Test(conformance, B004_bad_nested_key)

@@ -48,6 +48,16 @@ Test(pipeline, cuts_batches_by_bytes, .timeout = 10)
     belt_pipeline_free(p);
 }
 
+Test(pipeline, has_run_for_as_long_as_the_turns_say, .timeout = 10)
+{
+    struct belt_error err = { 0 };
+    struct belt_pipeline *p = pipeline_of("source: { say: { words: a, endless: true } }\n");
+    for (uint64_t now = 1; now <= 40; now++)
+        cr_assert_geq(belt_pipeline_turn(p, now * 1000000, &err), 0, "%s", err.text);
+    cr_assert_eq(totals_of(p).elapsed_ns, 39000000);
+    belt_pipeline_free(p);
+}
+
 Test(pipeline, cuts_a_batch_that_is_old_enough, .timeout = 10)
 {
     struct belt_pipeline *p =
