@@ -21,7 +21,9 @@ static int count_source(struct belt_plan *plan, const struct belt_spec *spec, in
     uint32_t instances = source->instances ? source->instances : usual;
     if (source->use.limit && instances > source->use.limit) {
         if (source->instances)
-            return belt_node_error(err, source->use.node, "%s concurrency: at most %u here",
+            return belt_node_error(err, source->use.node,
+                                   "%s concurrency: at most %u here, for its input cannot be "
+                                   "shared by more; leave it out",
                                    source->path, source->use.limit);
         instances = source->use.limit;
     }

@@ -15,15 +15,21 @@ static const char open_reason[] = "a quoted field does not end before the input 
 
 /* ---- settings ------------------------------------------------------------------ */
 
-static int one_byte(const struct belt_node *map, const char *key, char *out, struct belt_error *err)
+static int one_byte(const struct belt_node *map, const char *key, bool none, char *out,
+                    struct belt_error *err)
 {
     const struct belt_node *node = belt_node_get(map, key);
     const char *text = node ? belt_node_text(node) : NULL;
     if (!node)
         return 0;
+    if (text && !*text && none) {
+        *out = BELT_CSV_NO_QUOTE;
+        return 0;
+    }
     if (!text || strlen(text) != 1 || *text == '\n' || *text == '\r')
-        return belt_node_error(err, node, "'%s' of records csv must be one byte, and no line's end",
-                               key);
+        return belt_node_error(err, node,
+                               "'%s' of records csv must be one byte, and no line's end%s", key,
+                               none ? ", or \"\" for none" : "");
     *out = *text;
     return 0;
 }
@@ -46,9 +52,9 @@ static int read_csv(struct belt_records *records, const struct belt_node *node,
     int rc = node ? belt_keys_check(node, "records csv", known, false, err) : 0;
     records->kind = BELT_RECORDS_CSV;
     if (rc == 0 && node)
-        rc = one_byte(node, "delimiter", &records->delimiter, err);
+        rc = one_byte(node, "delimiter", false, &records->delimiter, err);
     if (rc == 0 && node)
-        rc = one_byte(node, "quote", &records->quote, err);
+        rc = one_byte(node, "quote", true, &records->quote, err);
     if (rc == 0 && node)
         rc = yes_or_no(node, "header", "csv", &records->header, err);
     if (rc == 0 && records->delimiter == records->quote)

@@ -124,6 +124,8 @@ static inline uint64_t ends(const struct belt_records *records, struct scan *sca
     uint64_t valid = belt_scan_low(end - from);
     uint64_t newline = find(text + from, '\n') & valid;
     uint64_t quote = find(text + from, records->quote) & valid;
+    if (records->quote == BELT_CSV_NO_QUOTE)
+        quote = 0;
     if (quote | scan->inside)
         return quoted(records, scan, text + from, newline, quote,
                       end - from < 64 ? end - from : 64);

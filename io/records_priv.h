@@ -10,7 +10,8 @@
 
 enum {
     BELT_RECORD_MAX = 16 << 20, /* most bytes of a record */
-    BELT_RECORD_EDGE = 16       /* bytes around a record that must be seen: prefix, line's end */
+    BELT_RECORD_EDGE = 16,      /* bytes around a record that must be seen: prefix, line's end */
+    BELT_CSV_NO_QUOTE = '\n'    /* as the quote: there is none */
 };
 
 enum belt_records_kind {
@@ -97,7 +98,7 @@ static inline enum belt_csv_state belt_csv_next(const struct belt_records *recor
     bool cut = byte == records->delimiter || byte == '\n';
     if (state == BELT_CSV_QUOTED)
         return byte == records->quote ? BELT_CSV_OPEN : BELT_CSV_QUOTED;
-    if (byte == records->quote && state == BELT_CSV_OPEN)
+    if (byte == records->quote && byte != BELT_CSV_NO_QUOTE && state == BELT_CSV_OPEN)
         return BELT_CSV_QUOTED;
     return cut ? BELT_CSV_OPEN : BELT_CSV_PLAIN;
 }

@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "core/tree_priv.h"
 #include "steps/json_priv.h"
 #include "steps/number_priv.h"
 #include "steps/type_priv.h"
@@ -35,6 +36,11 @@ static int read_fallback(struct belt_json_field *field, const struct belt_node *
     const char *text = belt_node_text(node);
     if (!text)
         return belt_node_error(err, node, "field %s: default is one value", field->name);
+    if (node->null)
+        return belt_node_error(err, node,
+                               "field %s: a default is '' for an empty text and 'null' for JSON's "
+                               "null, in quotes; leave it out for none",
+                               field->name);
     size_t size = strlen(text);
     field->fallback = text;
     field->fallback_size = (uint32_t)size;

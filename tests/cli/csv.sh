@@ -173,6 +173,28 @@ YAML
     done
 }
 
+test_tabs_without_quotes_are_those_that_miller_reads() {
+    awk 'BEGIN {
+        print "id\tna\"me\tnote"
+        for (i = 0; i < 3000; i++)
+            printf "%d\t%s%d\t%s%s", i, i % 3 ? "\"" : "", i, i % 7 ? "a\"b" : "\"", "\n"
+    }' >in.tsv
+    cat >tabs.yaml <<'YAML'
+source:
+  file:
+    paths: in.tsv
+    chunk: 4KiB
+    records: { csv: { delimiter: "\t", quote: "", header: true } }
+processor:
+  steps: [ csv: { delimiter: "\t", quote: "", header: true, into: { note: text, id: text } } ]
+batcher: { sink: { file: { path: out.ndjson, format: ndjson, mode: replace } } }
+YAML
+    mlr -S --itsv --ojsonl cut -o -f note,id in.tsv | jq -c . >want.json
+    run run tabs.yaml
+    expect_code 0
+    expect_same <(jq -c . out.ndjson) want.json
+}
+
 test_a_header_that_lacks_a_column_fails_its_rows() {
     printf '%s\n' 'id,name,cost,note' '1,a,2,x' >rows.csv
     printf '%s\n' 'id,name,price,name,note' '2,a,2,b,x' >twice.csv

@@ -468,6 +468,18 @@ Test(records, of_csv_may_have_nul_bytes_and_other_marks)
     end(r);
 }
 
+Test(records, of_csv_without_quotes_are_lines)
+{
+    struct run *r =
+        read_bytes("a;\"x\ny\";\"\r\n\n\"z", 14, "{ csv: { delimiter: ';', quote: '' } }");
+    cr_assert_eq(r->got_used, 4);
+    expect_record(r, 0, "a;\"x", NULL);
+    expect_record(r, 1, "y\";\"", NULL);
+    expect_record(r, 2, "", NULL);
+    expect_record(r, 3, "\"z", NULL);
+    end(r);
+}
+
 static void refuses(const char *kind, const char *message)
 {
     struct run r;
@@ -489,6 +501,8 @@ Test(records, that_are_not_known_are_refused)
     refuses("{ csv: { delimeter: ';' } }", "did you mean 'delimiter'");
     refuses("{ csv: { delimiter: ';;' } }", "one byte");
     refuses("{ csv: { quote: ',' } }", "are the same");
+    refuses("{ csv: { quote: 'ab' } }", "one byte, and no line's end, or \"\" for none");
+    refuses("{ csv: { delimiter: '' } }", "must be one byte");
     refuses("{ csv: [1] }", "csv");
     refuses("{ fixed: 0B }", "1B to 16MiB");
     refuses("{ fixed: 10 }", "needs a unit");

@@ -146,7 +146,8 @@ Test(sources, an_unknown_setting_says_what_was_meant, .timeout = 10)
 Test(sources, more_instances_than_a_part_allows_are_refused, .timeout = 10)
 {
     refuses(pipeline_of("sources: { a: { say: x, concurrency: 2 }, b: { say: y } }\n"),
-            "test.yaml:1:22: sources.a concurrency: at most 1 here");
+            "test.yaml:1:22: sources.a concurrency: at most 1 here, for its input cannot be "
+            "shared by more; leave it out");
 }
 
 Test(sources, a_window_bounds_what_is_unsettled, .timeout = 10)

@@ -206,6 +206,10 @@ Test(json, refuses_bad_settings_with_their_place)
             "p.yaml:2:44: a: 'x' is not an int");
     refused("- json: { into: { a: { type: bool, default: 1 } } }",
             "p.yaml:2:45: field a: default is true or false");
+    refused(
+        "- json: { into: { a: { type: raw, default: null } } }",
+        "p.yaml:2:44: field a: a default is '' for an empty text and 'null' for JSON's null, in "
+        "quotes; leave it out for none");
     refused("- json: { into: { a: { path: 'a..b', type: int } } }",
             "p.yaml:2:30: path 'a..b': a name is empty; write a.b[2] or /a/b/2");
     refused("- json: { into: { a: { path: 'a[x]', type: int } } }",
