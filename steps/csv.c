@@ -17,7 +17,8 @@ static const struct belt_setting csv_settings[] = {
     { "quote", BELT_SET_TEXT, offsetof(struct belt_csv, quote_text), "'\"'",
       "the byte around fields that have delimiters or newlines in them; \"\": none", NULL, 0, 0 },
     { "into", BELT_SET_TREE, SPLIT(into), NULL,
-      "the fields in order: { name: text | int | decimal(DIGITS) | float | skip }; _ is skipped",
+      "the fields in order: { name: text | int | decimal(DIGITS) | float | skip }; _ is skipped;\n"
+      "                 with a header also { name: { column: 'Its name', type: int } }",
       NULL, 0, 0 },
     { "from", BELT_SET_TEXT, SPLIT(from), "payload", "the text field that has the row", NULL, 0,
       0 },
@@ -76,6 +77,7 @@ static int csv_prepare(void *conf, struct belt_setup *setup, struct belt_error *
 {
     struct belt_csv *csv = conf;
     int rc = prepare_marks(csv, setup, err);
+    csv->split.named = csv->header;
     if (rc == 0)
         rc = belt_split_make(&csv->split, setup, err);
     if (rc < 0)

@@ -34,7 +34,7 @@ static void place(struct belt_csv_layout *layout, uint32_t f, uint32_t column)
 
 static void look_for(const struct belt_csv *csv, uint32_t f, struct belt_csv_layout *layout)
 {
-    const char *header = layout->header, *name = csv->split.fields[f].name;
+    const char *header = layout->header, *name = csv->split.fields[f].called;
     uint32_t at = 0, column = 0, found = 0, first = 0;
     if (layout->header_size >= 3 && memcmp(header, BOM, 3) == 0)
         at = 3;

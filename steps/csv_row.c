@@ -145,7 +145,7 @@ static void say_header(const struct belt_csv *csv, const struct belt_csv_layout 
                        char reason[BELT_REASON])
 {
     char shown[64];
-    const char *name = csv->split.fields[layout->lacks].name;
+    const char *name = csv->split.fields[layout->lacks].called;
     if (!layout->header)
         snprintf(reason, BELT_REASON, "no header that says which column %.60s is", name);
     else

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "core/isa.h"
+#include "core/settings_priv.h"
 #include "steps/number_priv.h"
 #include "steps/rewrite_priv.h"
 #include "steps/split_priv.h"
@@ -50,13 +51,40 @@ static void lay_out(struct belt_split_field *field)
     };
 }
 
+/* int, or { column: 'Order ID', type: int }. */
+static int read_type(const struct belt_split *split, struct belt_split_field *field,
+                     const struct belt_node *node, struct belt_error *err)
+{
+    static const char *const known[] = { "column", "type", NULL };
+    const struct belt_node *type = node, *column = NULL;
+    if (belt_node_kind(node) == BELT_NODE_MAP) {
+        if (!split->named)
+            return belt_node_error(err, node,
+                                   "field %s: a type is one word, as int; { column, type } is for "
+                                   "csv with header: true",
+                                   field->name);
+        int rc = belt_keys_check(node, field->name, known, false, err);
+        if (rc < 0)
+            return rc;
+        type = belt_node_get(node, "type");
+        column = belt_node_get(node, "column");
+        if (!type || !column || !belt_node_text(column))
+            return belt_node_error(err, node,
+                                   "field %s: write { column: NAME, type: int }, the name as it "
+                                   "stands in the header",
+                                   field->name);
+    }
+    field->called = column ? belt_node_text(column) : field->name;
+    return belt_type_read(type, field->name, !column, &field->type, &field->digits, err);
+}
+
 static int add_field(struct belt_split *split, struct belt_setup *setup, size_t i,
                      struct belt_error *err)
 {
     const struct belt_node *node = belt_node_at(split->into, i);
     struct belt_split_field *field = &split->fields[i];
     field->name = belt_node_key(split->into, i);
-    int rc = belt_type_read(node, field->name, true, &field->type, &field->digits, err);
+    int rc = read_type(split, field, node, err);
     if (rc < 0)
         return rc;
     field->column = BELT_SPLIT_SKIP;

@@ -26,7 +26,7 @@ struct belt_split_layout {
 };
 
 struct belt_split_field {
-    const char *name;
+    const char *name, *called; /* called: its column in a header */
     enum belt_type type;
     unsigned digits;
     int column; /* BELT_SPLIT_SKIP: none */
@@ -54,6 +54,7 @@ struct belt_split {
     const char *delimiter, *from;
     const struct belt_node *into;
     int extra, utf8;
+    bool named; /* fields may say which column of a header they are; set before prepare */
     /* Made by prepare. */
     struct belt_split_field *fields;
     uint32_t count, delimiter_size;

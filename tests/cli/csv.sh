@@ -195,6 +195,31 @@ YAML
     expect_same <(jq -c . out.ndjson) want.json
 }
 
+test_columns_may_have_any_name() {
+    printf '%s\n' '"Price, EUR",id,Order ID,"say ""x"""' '1.50,7,1,a' '2,8,2,"b, c"' >in.csv
+    printf '%s\n' 'Order ID,say x' '3,d' >lacks.csv
+    cat >any.yaml <<'YAML'
+source: { file: { paths: in.csv, records: { csv: { header: true } } } }
+processor:
+  steps:
+    - csv:
+        header: true
+        into:
+          order: { column: Order ID, type: int }
+          price: { column: 'Price, EUR', type: decimal(2) }
+          id: int
+          said: { column: 'say "x"', type: text }
+batcher: { sink: { stdout: { format: { csv: { header: false } } } } }
+YAML
+    run run any.yaml
+    expect_code 0
+    printf '%s\n' '1,1.50,7,a' '2,2.00,8,"b, c"' >want.csv
+    expect_same "$work/out" want.csv
+    run run any.yaml -s source.file.paths=lacks.csv
+    expect_code 1
+    expect_err "lacks.csv:2: the header has no column 'Price, EUR': Order ID,say x"
+}
+
 test_a_header_that_lacks_a_column_fails_its_rows() {
     printf '%s\n' 'id,name,cost,note' '1,a,2,x' >rows.csv
     printf '%s\n' 'id,name,price,name,note' '2,a,2,b,x' >twice.csv

@@ -396,6 +396,16 @@ Test(csv_conf, refuses_what_it_cannot_do)
     refuses("utf8: drop, " ABC,
             "p.yaml:2:16: 'utf8' of csv must be one of keep, fail, replace, not 'drop'");
     refuses("into: { a: txt }", "p.yaml:2:21: field a: no type 'txt'; did you mean 'text'?");
+    refuses("into: { a: { column: A, type: int } }",
+            "p.yaml:2:21: field a: a type is one word, as int; { column, type } is for csv with "
+            "header: true");
+    refuses("header: true, into: { a: { colum: A, type: int } }",
+            "p.yaml:2:37: unknown setting 'colum' of a; did you mean 'column'?");
+    refuses("header: true, into: { a: { column: A } }",
+            "p.yaml:2:35: field a: write { column: NAME, type: int }, the name as it stands in the "
+            "header");
+    refuses("header: true, into: { a: { column: A, type: skip } }",
+            "p.yaml:2:54: field a: no type 'skip'; there are: text, int, decimal(DIGITS), float");
     refuses("colums: 3, " ABC, "p.yaml:2:10: unknown setting 'colums' of csv; known are delimiter, "
                                "quote, into, from, header, quotes, extra, missing, utf8");
 }
