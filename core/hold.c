@@ -175,7 +175,7 @@ uint64_t belt_hold(struct belt_view *view, uint32_t i)
     struct belt_holds *holds = chain ? chain->stage.run->holds : NULL;
     uint64_t handle = 0, bit = UINT64_C(1) << (i % 64);
     uint32_t size;
-    if (!holds)
+    if (!holds || !belt_is_live(view, i))
         return 0;
     const char *bytes = belt_text(view, 0, i, &size);
     pthread_mutex_lock(&stores.lock);

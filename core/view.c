@@ -6,11 +6,17 @@
 
 #define COLUMN_BYTES (BELT_FRAME * sizeof(uint64_t))
 
+/* Those that failed are to be shown as they are. */
+static bool is_needed(const struct belt_engine *engine, uint32_t i)
+{
+    return (engine->live[i / 64] | engine->failed[i / 64]) >> (i % 64) & 1;
+}
+
 void belt_drop_mask(struct belt_view *view, uint32_t w, uint64_t mask)
 {
     struct belt_engine *engine = view->engine;
+    engine->dropped[w] |= mask & engine->live[w];
     engine->live[w] &= ~mask;
-    engine->dropped[w] |= mask;
 }
 
 void belt_drop(struct belt_view *view, uint32_t i)
@@ -22,6 +28,8 @@ void belt_fail_message(struct belt_view *view, uint32_t i, const char *reason)
 {
     struct belt_engine *engine = view->engine;
     uint64_t bit = UINT64_C(1) << (i % 64);
+    if (!is_needed(engine, i))
+        return; /* it was dropped, or is held: two places would settle it */
     engine->live[i / 64] &= ~bit;
     engine->failed[i / 64] |= bit;
     engine->any_failed = true;
@@ -126,12 +134,6 @@ char *belt_room(struct belt_view *view, uint32_t size)
     char *room = engine->rooms[engine->room] + engine->room_used;
     engine->room_used += size;
     return room;
-}
-
-/* Those that failed are to be shown as they are. */
-static bool is_needed(const struct belt_engine *engine, uint32_t i)
-{
-    return (engine->live[i / 64] | engine->failed[i / 64]) >> (i % 64) & 1;
 }
 
 /* Copies the column's texts of the messages [from, count) that are needed into

@@ -107,7 +107,7 @@ static inline int64_t belt_number(const struct belt_view *view, int column, uint
     return view->columns[column].as.numbers[i];
 }
 
-/* The message leaves the pipeline here, settled as done; counted per step. */
+/* It leaves the pipeline here, settled as done. Of drop, fail and hold the first call holds. */
 BELT_API void belt_drop(struct belt_view *view, uint32_t i);
 /* The message goes to `failed` with this reason (copied, cut at BELT_REASON - 1 bytes). */
 BELT_API void belt_fail_message(struct belt_view *view, uint32_t i, const char *reason);
