@@ -430,13 +430,13 @@ static bool make_source(struct belt_engine_run *run, uint32_t of, uint32_t numbe
 
 static bool make_outlet(struct belt_engine_run *run, struct belt_outlet *outlet, int o)
 {
-    const struct belt_spec *spec = run->spec;
-    bool ok = true;
-    outlet->batcher = &spec->batchers[o];
-    outlet->format = (const struct belt_format *)(const void *)spec->batchers[o].format.part;
-    outlet->outs = need(calloc(outlet->batcher->instances, sizeof *outlet->outs), &ok);
-    outlet->failed = o == spec->failed;
-    return ok;
+    const struct belt_batcher_spec *spec = &run->spec->batchers[o];
+    outlet->batcher = spec;
+    outlet->format = (const struct belt_format *)(const void *)spec->format.part;
+    outlet->edges_of = belt_row_edges();
+    outlet->outs = calloc(spec->instances, sizeof *outlet->outs);
+    outlet->failed = o == run->spec->failed;
+    return outlet->outs != NULL;
 }
 
 static bool make_chain(struct belt_engine_run *run, int p, uint32_t index)

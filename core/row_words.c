@@ -41,44 +41,13 @@ _Static_assert(BELT_INSTANCES <= 256, "an instance is a byte");
 /* Rows of a key among 64, for which they are put together. */
 #define WORTH_IT 4
 
-/* All texts are of one size from 1 to 7: belt_hash() without what is the same for all. */
-static void choose_by_short(struct word *word, const struct belt_span *spans, const char *base,
-                            uint64_t mask, uint32_t size)
-{
-    const uint64_t keep = ~(UINT64_MAX << 8 * size);
-    uint32_t instances = word->outlet->active;
-    for (; mask; mask &= mask - 1) {
-        uint32_t k = (uint32_t)__builtin_ctzll(mask);
-        uint64_t text;
-        memcpy(&text, base + spans[k].at, sizeof text);
-        uint32_t hash = belt_hash_end(BELT_HASH_SEED ^ size, text & keep);
-        word->edges[k] = (uint8_t)belt_edge_of(hash, instances);
-    }
-}
-
-/* In locals: stores of bytes may be to anything, so that all else would be read again
- * for each row. */
-static void choose_by_text(struct word *word, const struct belt_column *column, uint64_t mask)
-{
-    const struct belt_span *spans = column->as.spans + (size_t)word->w * 64;
-    const char *base = column->base;
-    uint32_t instances = word->outlet->active, size = belt_spans_size(spans, mask);
-    if (size && size < 8) {
-        choose_by_short(word, spans, base, mask, size);
-        return;
-    }
-    for (; mask; mask &= mask - 1) {
-        uint32_t k = (uint32_t)__builtin_ctzll(mask);
-        uint32_t hash = belt_hash(base + spans[k].at, spans[k].size);
-        word->edges[k] = (uint8_t)belt_edge_of(hash, instances);
-    }
-}
-
 static void choose_edges(struct word *word, uint64_t mask)
 {
     const struct belt_batcher_spec *to = word->outlet->batcher;
     if (to->partition >= 0 && to->columns[to->partition].type == BELT_TEXT) {
-        choose_by_text(word, &word->view->columns[to->partition], mask);
+        const struct belt_column *texts = &word->view->columns[to->partition];
+        word->outlet->edges_of(texts->as.spans + (size_t)word->w * 64, texts->base, mask,
+                               word->outlet->active, word->edges);
         return;
     }
     for (; mask; mask &= mask - 1) {

@@ -16,6 +16,7 @@
 #include "core/pipeline.h"
 #include "core/rate_priv.h"
 #include "core/retry_priv.h"
+#include "core/row_edges_priv.h"
 #include "core/spec_priv.h"
 #include "core/view_priv.h"
 #include "numa/place.h"
@@ -61,6 +62,7 @@ struct belt_source_stage {
 struct belt_outlet {
     const struct belt_batcher_spec *batcher;
     const struct belt_format *format;
+    belt_row_edges_fn *edges_of;
     struct belt_row_out *outs; /* [batcher->instances] */
     uint64_t todo[BELT_WORDS]; /* of the frame in hand, still to be written */
     struct belt_agg *partial;  /* aggregate: this lane's table; NULL: rows pass */

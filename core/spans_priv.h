@@ -23,23 +23,28 @@ static inline uint64_t belt_spans_bytes(const struct belt_span *spans, uint32_t 
     return bytes;
 }
 
-typedef uint64_t belt_spans_four __attribute__((vector_size(32)));
+/* Some spans as words; read in place, as checked copies would go through the stack. */
+#ifdef __AVX2__
+#define BELT_SPANS_SOME 4
+#else
+#define BELT_SPANS_SOME 2
+#endif
+typedef uint64_t belt_spans_some
+    __attribute__((vector_size(8 * BELT_SPANS_SOME), aligned(4), may_alias));
 
-/* Whether all have the size of the first. Four at a time: of the last ones some twice, which
- * is less than a rest one by one. */
+/* Whether all have the size of the first. Of the last ones some twice, which is less than a
+ * rest one by one. */
 static inline bool belt_spans_even(const struct belt_span *spans, uint32_t count)
 {
     uint64_t differ = 0, first, word;
     memcpy(&first, spans, sizeof first);
-    if (count >= 4) {
-        belt_spans_four all, four;
-        memcpy(&four, spans + count - 4, sizeof four);
-        all = four ^ first;
-        for (uint32_t i = 0; i + 4 < count; i += 4) {
-            memcpy(&four, spans + i, sizeof four);
-            all |= four ^ first;
-        }
-        differ = (all[0] | all[1]) | (all[2] | all[3]);
+    if (count >= BELT_SPANS_SOME) {
+        const uint32_t some = BELT_SPANS_SOME;
+        belt_spans_some all = *(const belt_spans_some *)(spans + count - some) ^ first;
+        for (uint32_t i = 0; i + some < count; i += some)
+            all |= *(const belt_spans_some *)(spans + i) ^ first;
+        for (uint32_t k = 0; k < some; k++)
+            differ |= all[k];
         count = 0;
     }
     for (uint32_t i = 0; i < count; i++) {
