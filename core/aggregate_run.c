@@ -10,12 +10,13 @@ _Static_assert(BUFFER <= BELT_AGG_TEXT && BELT_AGG_BLOB < BUFFER, "a blob fits t
 int belt_agg_full(const struct belt_agg *agg, struct belt_error *err)
 {
     const struct belt_agg_spec *spec = agg->spec;
-    bool memory = spec->memory && agg->most < spec->max_keys;
+    bool names = agg->used + BELT_AGG_BLOCK <= agg->most;
+    bool memory = spec->memory && (names || agg->most < spec->max_keys);
     return belt_error_set(err, -ENOSPC,
-                          "%s: more groups than %s or room for their names: raise %s, or let them "
-                          "go to a file: aggregate.spill: { path: DIR, size: 10GiB }",
-                          spec->path, memory ? "memory" : "max_keys",
-                          spec->memory ? "aggregate.memory" : "aggregate.max_keys");
+                          "%s: %s than %s has room for: raise aggregate.%s, or let them go to a "
+                          "file: aggregate.spill: { path: DIR, size: 10GiB }",
+                          spec->path, names ? "longer keys of groups" : "more groups",
+                          memory ? "memory" : "max_keys", memory ? "memory" : "max_keys");
 }
 
 bool belt_agg_is_full(const struct belt_agg *agg, uint64_t groups, size_t bytes)

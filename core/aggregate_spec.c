@@ -421,6 +421,7 @@ int belt_agg_spec_new(struct belt_agg_spec **out, const struct belt_node *node,
     if (!spec)
         return belt_error_set(err, -ENOMEM, "aggregate: out of memory");
     spec->path = in_columns->path;
+    spec->node = node;
     struct reader in = { spec, in_columns, err };
     int rc = read_all(&in, node);
     if (rc < 0) {

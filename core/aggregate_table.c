@@ -68,12 +68,11 @@ int belt_agg_check(const struct belt_agg_spec *spec, uint32_t tables, struct bel
     uint64_t least = least_share(spec) * tables;
     if (!spec->memory || spec->memory >= least)
         return 0;
-    int rc = belt_error_set(err, -EINVAL,
-                            "%s: aggregate.memory: %u tables (one in each lane that folds, one "
-                            "where they are put together) with these columns need %llu KiB",
-                            spec->path, tables, (unsigned long long)(least + 1023) / 1024);
-    err->config = 1;
-    return rc;
+    return belt_node_error(err, belt_node_get(spec->node, "memory"),
+                           "%s: aggregate.memory: %u tables (one in each lane that folds, one "
+                           "where they are put together) with these columns need %llu KiB: raise "
+                           "it, or use fewer lanes",
+                           spec->path, tables, (unsigned long long)(least + 1023) / 1024);
 }
 
 /* Where the parts of the reservation are; with a base of 0 only its size counts. */

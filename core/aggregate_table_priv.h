@@ -55,9 +55,10 @@ struct belt_agg_spec {
     int keys_used, cells_used, outputs_used, sort_used;
     int cells_all; /* of a group: one for each of `cells`, then their `more` */
     uint64_t every, max_keys;
-    uint64_t memory;        /* of all tables together, in bytes; 0: as max_keys allows */
-    bool early;             /* what a full table holds is emitted */
-    const char *path;       /* of the batcher, for errors */
+    uint64_t memory;  /* of all tables together, in bytes; 0: as max_keys allows */
+    bool early;       /* what a full table holds is emitted */
+    const char *path; /* of the batcher, for errors */
+    const struct belt_node *node;
     const char *spill_path; /* a folder, for what a full table holds; NULL: none */
     uint64_t spill_size;
 };

@@ -17,7 +17,7 @@ int belt_spill_file(const char *whose, const char *setting, const char *path,
         return fd;
     const char *way_out = rc == -EOPNOTSUPP || rc == -EISDIR
                               ? ": this file system has no unnamed files; name a folder on another"
-                              : "";
+                              : ": name a folder that is there and can be written";
     belt_error_set(err, rc, "%s.%s: '%s': %s%s", whose, setting, path, strerror(-rc), way_out);
     err->config = 1; /* nothing has been read yet: what was asked for cannot be */
     return rc;

@@ -199,6 +199,46 @@ Test(aggregate, takes_max_keys_groups_and_not_one_more)
     cr_assert_eq(belt_agg_groups(agg), 3);
 }
 
+/* What a table that is full says, after so many names of `size` bytes at most. */
+static const char *says_when_full(const char *yaml, int size)
+{
+    char name[1024];
+    int rc = 0;
+    use(yaml);
+    memset(name, 'x', sizeof name);
+    for (int i = 0; i < 200000 && rc == 0; i++) {
+        add_value(name, snprintf(name, sizeof name, "%0*d", size, i));
+        rc = view.end == 64 ? fold() : 0;
+    }
+    cr_assert_eq(rc, -ENOSPC, "%d", rc);
+    return err.text;
+}
+
+Test(aggregate, says_which_setting_a_full_table_wants_raised)
+{
+    static const struct {
+        const char *yaml, *text;
+        int size;
+    } cases[] = {
+        { "{ group_by: name, max_keys: 100 }",
+          "more groups than max_keys has room for: raise aggregate.max_keys, or ", 6 },
+        { "{ group_by: name, max_keys: 100, memory: 64MiB }",
+          "more groups than max_keys has room for: raise aggregate.max_keys, or ", 6 },
+        { "{ group_by: name, memory: 2MiB }",
+          "more groups than memory has room for: raise aggregate.memory, or ", 6 },
+        { "{ group_by: name, memory: 2MiB }",
+          "longer keys of groups than memory has room for: raise aggregate.memory, or ", 1000 },
+        { "{ group_by: name, max_keys: 60000 }",
+          "longer keys of groups than max_keys has room for: raise aggregate.max_keys, or ", 1000 },
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        const char *said = says_when_full(cases[i].yaml, cases[i].size);
+        cr_assert_not_null(strstr(said, cases[i].text), "%s: %s", cases[i].yaml, said);
+        fini();
+        reset();
+    }
+}
+
 Test(aggregate, fails_keys_beyond_64_kib_one_by_one)
 {
     use("{ group_by: name, columns: { n: count(), s: sum(value) } }");

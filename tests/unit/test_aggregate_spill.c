@@ -252,6 +252,7 @@ Test(aggregate_spill, memory_that_is_too_small_for_its_tables_is_refused)
     cr_assert_eq(belt_agg_check(spec, 9, &err), -EINVAL);
     cr_assert_eq(err.config, 1);
     cr_assert(strstr(err.text, "9 tables") && strstr(err.text, "need 9216 KiB"), "%s", err.text);
+    cr_assert_eq(strncmp(err.text, "test.yaml:1:27: ", 16), 0, "%s", err.text);
 }
 
 /* ---- values ----------------------------------------------------------------------- */
