@@ -92,6 +92,30 @@ test_objects_of_any_kind_as_jq_has_them() {
     expect_same by_jq.ndjson values.ndjson
 }
 
+test_rendered_objects_are_those_that_jq_makes() {
+    objects 20000
+    cat >again.yaml <<'YAML'
+name: again
+source: { file: { paths: in.ndjson, chunk: 16KiB } }
+processor:
+  steps:
+    - json:
+        into:
+          level: { type: raw, default: 'null' }
+          b: { type: raw, default: '[]' }
+          c: { type: text, default: none }
+    - render: '{{"someName":{level},"of b":{b},"c":{c:json}}}'
+batcher: { sink: { file: { path: out.ndjson, mode: replace } } }
+failed: { sink: { file: { path: failed.ndjson, mode: replace } } }
+YAML
+    jq -c 'select(.c == null or (.c | type) == "string") |
+        { someName: .level, "of b": (if has("b") then .b else [] end), c: (.c // "none") }' \
+        in.ndjson >by_jq.ndjson
+    run run again.yaml
+    expect_same by_jq.ndjson <(jq -c . out.ndjson)
+    (($(wc -l <by_jq.ndjson) + $(wc -l <failed.ndjson) == 20000)) || fail "rows are missing"
+}
+
 test_where_is_jqs_select() {
     objects 30000
     job 'where: { level: [error, "12", "null"] }, into: { level: raw }'
