@@ -1,5 +1,6 @@
 /* Lines out of a file and out of a pipe: the input between newlines, each once and in order,
- * a '\r' before the newline left out; what is longer than max_record is cut and failed. */
+ * a '\r' before the newline left out; what is longer than max_record is cut and failed. Rows of
+ * csv without quotes are the same. */
 #include "tests/fuzz/fuzz.h"
 
 #include <sys/mman.h>
@@ -10,7 +11,7 @@
 extern const struct belt_source belt_source_file;
 
 #define LIMIT 64 /* max_record */
-#define SETTINGS "paths: /proc/self/fd/%d, chunk: 4KiB, max_record: 64B"
+#define SETTINGS "paths: /proc/self/fd/%d, chunk: 4KiB, max_record: 64B, records: %s"
 
 struct lines {
     const uint8_t *data;
@@ -46,13 +47,13 @@ static void take(struct lines *l, const struct belt_fill *fill, int count)
     }
 }
 
-static void read_all(int fd, const uint8_t *data, size_t size)
+static void read_all(int fd, const char *records, const uint8_t *data, size_t size)
 {
     static struct belt_span spans[BELT_FRAME];
     struct fuzz_part p;
     struct lines lines = { data, size, 0 };
     char yaml[256];
-    snprintf(yaml, sizeof yaml, "{ " SETTINGS " }", fd);
+    snprintf(yaml, sizeof yaml, "{ " SETTINGS " }", fd, records);
     const struct belt_part *part = &belt_source_file.part;
     FUZZ_CHECK(fuzz_prepare(&p, part, yaml, NULL, 0) == 0 && part->open(p.conf, &p.err) == 0, "%s",
                p.err.text);
@@ -108,8 +109,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     FUZZ_CHECK(write(fd, data, size) == (ssize_t)size && pipe(ends) == 0, "no file");
     FUZZ_CHECK(write(ends[1], data, size) == (ssize_t)size, "no pipe");
     close(ends[1]);
-    read_all(fd, data, size);
-    read_all(ends[0], data, size);
+    read_all(fd, "lines", data, size);
+    read_all(fd, "{ csv: { quote: '' } }", data, size);
+    read_all(ends[0], "lines", data, size);
     scan_all(data, size);
     close(fd);
     close(ends[0]);
