@@ -360,10 +360,25 @@ static const char *path_of(const struct belt_batcher_spec *batcher)
     return path ? belt_node_text(path) : whole;
 }
 
+/* Without a key all instances would write one file, each from its beginning on. */
+static int check_key(const struct belt_batcher_spec *batcher, struct belt_error *err)
+{
+    const char *path = path_of(batcher);
+    if (!path || !strstr(path, "{key}") || batcher->key >= 0)
+        return 0;
+    const struct belt_node *at = belt_node_get(batcher->sink.node, "path");
+    return belt_node_error(err, at ? at : batcher->sink.node,
+                           "'%s' has a file for each key: say of which field, %s.key: FIELD", path,
+                           batcher->path);
+}
+
 /* Two sinks of one part with one path would destroy each other's file. */
 static int check_paths(const struct belt_spec *spec, int batchers, struct belt_error *err)
 {
-    for (int i = 0; i < batchers; i++)
+    int rc = 0;
+    for (int i = 0; i < batchers && rc == 0; i++)
+        rc = check_key(&spec->batchers[i], err);
+    for (int i = 0; i < batchers && rc == 0; i++)
         for (int j = 0; j < i; j++) {
             const struct belt_batcher_spec *a = &spec->batchers[j], *c = &spec->batchers[i];
             const char *one = path_of(a), *other = path_of(c);
@@ -373,7 +388,7 @@ static int check_paths(const struct belt_spec *spec, int batchers, struct belt_e
                                        "its own path",
                                        a->path, one);
         }
-    return 0;
+    return rc;
 }
 
 /* The columns that a failed message has: dispatch.c and refused.c fill them. */

@@ -92,6 +92,14 @@ static int check_names(const struct belt_file_conf *conf, const struct belt_node
 {
     const char *slash = strrchr(conf->path, '/');
     const char *n = strstr(conf->path, "{n}"), *date = strstr(conf->path, "{date}");
+    int size;
+    const char *unknown = belt_out_unknown(conf->path, &size);
+    if (unknown)
+        return belt_node_error(err, node,
+                               "path: no %.*s in names of files; there are {key}, {n} and {date}; "
+                               "for a file each value of a field: {key}, and key: FIELD at the "
+                               "batcher",
+                               size, unknown);
     if (slash && ((n && n < slash) || (date && date < slash)))
         return belt_node_error(err, node,
                                "path: {n} and {date} belong to a file's name, not to "

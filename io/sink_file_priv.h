@@ -30,6 +30,8 @@ struct belt_out_name {
 int belt_out_path(char out[PATH_MAX], const char *path, const struct belt_out_name *name);
 /* "{key}", "{n}" or "{date}" in `path`. */
 bool belt_out_has(const char *path, const char *what);
+/* The first other word in braces: "{level}", `size` bytes; NULL: there is none. */
+const char *belt_out_unknown(const char *path, int *size);
 
 /* What there is of a numbered path, {n} in its file name, in its directory. */
 struct belt_out_found {

@@ -139,6 +139,18 @@ bool belt_out_has(const char *path, const char *what)
     return strstr(path, what) != NULL;
 }
 
+const char *belt_out_unknown(const char *path, int *size)
+{
+    for (const char *at = strchr(path, '{'); at; at = strchr(at + 1, '{')) {
+        size_t word =
+            strspn(at + 1, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_");
+        *size = (int)word + 2;
+        if (word && at[1 + word] == '}' && word_at(at) == WORDS)
+            return at;
+    }
+    return NULL;
+}
+
 /* Is `file` one of `path`, a template without a directory? Its number. */
 static bool is_of(const char *file, const char *path, const struct belt_out_name *name, uint32_t *n,
                   bool *partial)

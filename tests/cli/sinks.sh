@@ -162,6 +162,20 @@ test_rotation_that_cannot_be() {
 
 # ---- a file each key -----------------------------------------------------------
 
+test_names_that_mean_nothing() {
+    lines 1
+    into "out/{level}.txt"
+    expect_code 78
+    expect_err 'sink.yaml:5:11: path: no \{level\} in names of files; there are \{key\}, \{n\} and'
+    into "{ path: 'out/{key}.txt' }"
+    expect_code 78
+    expect_err "sink.yaml:5:19: 'out/\\{key\\}.txt' has a file for each key: .* batcher.key: FIELD"
+    expect_only in.txt sink.yaml
+    into "'{}-{a b}-{\"x\"}-{n.txt'"
+    expect_code 0
+    expect_same in.txt '{}-{a b}-{"x"}-{n.txt'
+}
+
 test_keys_that_would_leave_the_directory() {
     mkdir out
     printf '%s\n' '../../etc/passwd;1' '..;2' '.;3' '/;4' 'a/b;5' 'a%2Fb;6' ';7' '%;8' '-rf;9' \
