@@ -230,6 +230,7 @@ static void finish_turn(struct belt_worker *worker)
     bool got_on = worker->killed_for && progress(worker) != worker->watch.seen;
     if (worker->died) {
         at = at == under_work ? at : 0;
+        worker->learned = block->ready && at;
         worker->attempts += at && !got_on;
         rest_in_peace(block, &last);
         worker->died(worker, at, at && !got_on);
@@ -237,6 +238,7 @@ static void finish_turn(struct belt_worker *worker)
     }
     if (got_on)
         at = 0;
+    worker->learned = block->ready && (at || block->careful != under_work);
     if (block->careful != under_work) {
         memset(block->attempts, 0, sizeof block->attempts);
         worker->exhausted = false;
@@ -325,10 +327,12 @@ int belt_worker_retire(struct belt_worker *worker, const uint32_t *aborting, str
     return rc;
 }
 
-/* When the next one is to start. */
+/* When the next one is to start: later only when the last one got nowhere. One that died at a
+ * message used up an attempt of it; of those there are only so many. */
 static uint64_t start_at(struct belt_worker *worker, uint64_t now)
 {
     bool worked = belt_load_relaxed(&worker->block->turns.commit) != worker->turns;
+    worked |= worker->learned;
     bool quiet = now - worker->began > worker->conf->restart_backoff_max;
     return now + belt_budget_wait(&worker->budget, worked || quiet);
 }

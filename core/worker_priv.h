@@ -147,6 +147,7 @@ struct belt_worker {
     pid_t asked_about; /* the dead one that was asked about with it, or 0 */
     pid_t unburied;    /* a dead one of which it is not known how it died, or 0 */
     bool exhausted;    /* what it died over has no attempt left */
+    bool learned;      /* the death says at what, or leads to a search for it */
     /* At the end of a death that is not about messages of a frame; under_work: 1 + the
      * input it was in, or 0. */
     void (*died)(struct belt_worker *worker, uint64_t under_work, bool its_fault);

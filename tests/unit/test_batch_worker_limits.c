@@ -109,6 +109,17 @@ Test(batch_worker_limits, ends_the_run_with_the_reason_of_init)
     belt_pipeline_free(p);
 }
 
+Test(batch_worker_limits, batches_that_all_kill_are_not_spaced_out, .timeout = 20)
+{
+    struct belt_pipeline *p = sink_worker_with(
+        &drill, "say: { words: 'segv,abort,segv,exit,a' }",
+        "max_attempts: 3, restart_backoff: 2s, restart_backoff_max: 10s", "size: 1,");
+    expect_run(p);
+    expect_ledger(p, 1, 4);
+    cr_assert_lt(totals_of(p).elapsed_ns, UINT64_C(4000000000));
+    belt_pipeline_free(p);
+}
+
 Test(batch_worker_limits, spaces_out_starts_that_get_nowhere)
 {
     static const struct belt_sink stillborn = BEGINS_BY(die_init);

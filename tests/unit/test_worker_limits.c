@@ -168,6 +168,19 @@ Test(worker_limits, starts_that_get_nowhere_are_spaced_out, .timeout = 20)
     belt_pipeline_free(p);
 }
 
+/* Each death uses up an attempt of a message: there is no start in vain. */
+Test(worker_limits, messages_that_all_kill_are_not_spaced_out, .timeout = 20)
+{
+    struct belt_pipeline *p =
+        workers_with(&poison, "words: 'segv,segv,abort,segv,exit,segv,a', repeat: 2",
+                     "restart_backoff: 2s, restart_backoff_max: 10s, steps: [ poison: {} ]");
+    expect_run(p);
+    cr_assert_str_eq(rows(), "a|a|");
+    cr_assert_eq(totals_of(p).failed, 12);
+    cr_assert_lt(totals_of(p).elapsed_ns, UINT64_C(4000000000));
+    belt_pipeline_free(p);
+}
+
 /* ---- settings --------------------------------------------------------------------- */
 
 static void expect_refused(const char *processor, const char *text)
