@@ -487,14 +487,7 @@ static bool make_batcher(struct belt_engine_run *run, int o, uint32_t index)
     for (int other = 0; b->failed && other < o; other++)
         b->ins_used += run->spec->batchers[other].instances;
     b->ins = need(calloc(b->ins_used, sizeof *b->ins), &ok);
-    b->in = (struct belt_instance){ .size = sizeof b->in,
-                                    .index = index,
-                                    .count = spec->instances,
-                                    .stage = spec->path,
-                                    .header = spec->header,
-                                    .header_size = (uint32_t)spec->header_size,
-                                    .backend = run->spec->backend,
-                                    .context = &run->context };
+    b->in = belt_sink_instance(spec, index, spec->instances, run->spec->backend, &run->context);
     place_stage(run, &b->stage, &belt_batcher_kind, run->plan->first_batcher + (uint32_t)o,
                 spec->path, index);
     if (run->zygote && spec->isolation == BELT_ISOLATION_PROCESS)

@@ -112,6 +112,7 @@ struct belt_instance {
     /* Where the application's pointer is, as belt_pipeline_context() set it last: to be read
      * in each callback, until fini. In a worker it is always NULL. */
     void *const *context;
+    const struct belt_format *format; /* sinks: what wrote the rows; NULL: not known */
 };
 
 /* ---- the four kinds --------------------------------------------------------- */
@@ -281,6 +282,7 @@ struct belt_format {
     /* Writes the row with its end mark; out has bound() + BELT_PAD bytes. The bytes written. */
     size_t (*row)(const void *conf, const struct belt_view *view, uint32_t i, char *out);
     uint32_t end_size; /* bytes of the mark that ends each row: a newline's 1, or 0 */
+    char quote;        /* between two of these a newline ends no row; 0: there is no such */
     /* Optional, and much faster for small rows: many at once. The messages are 64 * w + k
      * for each bit k of `mask`, low bits first. The sum of their bounds; */
     size_t (*bounds)(const void *conf, const struct belt_view *view, uint32_t w, uint64_t mask);

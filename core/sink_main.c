@@ -184,14 +184,8 @@ static int open_sink(struct server *s, struct belt_error *err)
     static void *const none = NULL;
     const struct belt_batcher_spec *batcher = s->batcher;
     const struct belt_part *part = &s->sink->part;
-    struct belt_instance in = { .size = sizeof in,
-                                .index = s->map->index,
-                                .count = s->map->count,
-                                .stage = batcher->path,
-                                .header = batcher->header,
-                                .header_size = (uint32_t)batcher->header_size,
-                                .backend = s->spec->backend,
-                                .context = &none };
+    struct belt_instance in =
+        belt_sink_instance(batcher, s->map->index, s->map->count, s->spec->backend, &none);
     int rc = belt_use_open(&s->batcher->sink, err);
     if (rc < 0)
         return rc;

@@ -229,6 +229,22 @@ static int add_format(struct belt_builder *b, struct belt_batcher_spec *batcher,
     return 0;
 }
 
+struct belt_instance belt_sink_instance(const struct belt_batcher_spec *batcher, uint32_t index,
+                                        uint32_t count, const char *backend, void *const *context)
+{
+    return (struct belt_instance){
+        .size = sizeof(struct belt_instance),
+        .index = index,
+        .count = count,
+        .stage = batcher->path,
+        .header = batcher->header,
+        .header_size = (uint32_t)batcher->header_size,
+        .backend = backend,
+        .context = context,
+        .format = (const struct belt_format *)(const void *)batcher->format.part,
+    };
+}
+
 /* Between sources there is no order to keep; behind an exchange chunks have none any
  * more, only the messages of a partition among each other. */
 static int set_order(const struct belt_spec *spec, struct belt_batcher_spec *batcher, bool ordered,

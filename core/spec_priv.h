@@ -119,6 +119,10 @@ struct belt_batcher_spec {
     size_t header_size;
 };
 
+/* What the sink of this batcher is told at init. */
+struct belt_instance belt_sink_instance(const struct belt_batcher_spec *batcher, uint32_t index,
+                                        uint32_t count, const char *backend, void *const *context);
+
 /* What happens to a row when the edge to its batcher, and what may be held, is full. */
 enum belt_when_full { BELT_FULL_WAIT, BELT_FULL_SPILL, BELT_FULL_FAIL };
 

@@ -146,4 +146,5 @@ const struct belt_format belt_format_csv = {
     .bound = bound,
     .row = row,
     .end_size = 1,
+    .quote = '"',
 };

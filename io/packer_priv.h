@@ -24,4 +24,9 @@ void belt_packer_begin(struct belt_packer *packer, const char *bytes, uint64_t s
 /* The member's next bytes, lent until the next call; *size 0: it has ended. Negative errno. */
 int belt_packer_next(struct belt_packer *packer, const char **out, uint32_t *size);
 
+/* Where the last whole member ends of a file of `size` bytes that packers wrote: before its
+ * end when whoever wrote it was killed in the middle of one. Its size if that cannot be told:
+ * its last 64 MiB are searched. 0, or negative errno: it cannot be read. */
+int belt_pack_end(enum belt_packing packing, int fd, uint64_t size, uint64_t *end);
+
 #endif

@@ -209,6 +209,7 @@ static int init(void *state, void *conf, const struct belt_instance *in, struct 
     s->conf = conf;
     s->keyed = belt_out_has(s->conf->path, "{key}");
     s->numbered = belt_out_has(s->conf->path, "{n}");
+    s->format = in->format;
     s->header = in->header;
     s->header_size = in->header_size;
     s->now = belt_now();

@@ -83,6 +83,7 @@ struct belt_out {
 struct belt_file_sink {
     const struct belt_file_conf *conf;
     struct belt_writer writer;
+    const struct belt_format *format;
     const char *header;
     uint32_t header_size;
     bool keyed, numbered;

@@ -66,6 +66,23 @@ test_packed_rows_are_appended() {
     expect_same <(cat in.txt in.txt) <(gzip -dc out.gz)
 }
 
+test_rows_go_on_behind_what_a_killed_run_left() {
+    lines 20000
+    for more in '' ', compression: gz' ', compression: zstd' ', direct: auto'; do
+        rm -f out
+        into "{ path: out, mode: append, sync: batch$more }"
+        truncate -s -7 out
+        into "{ path: out, mode: append, sync: batch$more }"
+        expect_code 0
+        case $more in
+        *gz*) gzip -dc out ;;
+        *zstd*) zstd -q -dc out ;;
+        *) cat out ;;
+        esac >rows.txt
+        expect_same in.txt <(tail -n 20000 rows.txt)
+    done
+}
+
 test_no_rows_are_a_whole_member() {
     : >in.txt
     into '{ path: out.gz, compression: gz }'

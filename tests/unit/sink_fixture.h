@@ -14,6 +14,9 @@ struct sink {
     void *state;
 };
 
+/* Of sinks that are opened from here on. */
+UNUSED static const struct belt_format *sink_format;
+
 UNUSED static int sink_open(struct sink *s, const char *header, const char *settings)
 {
     memset(s, 0, sizeof *s);
@@ -27,7 +30,8 @@ UNUSED static int sink_open(struct sink *s, const char *header, const char *sett
                                 .stage = "batchers.default",
                                 .header = header,
                                 .header_size = (uint32_t)strlen(header),
-                                .backend = "posix" };
+                                .backend = "posix",
+                                .format = sink_format };
     s->state = calloc(1, belt_sink_file.part.state_size);
     return belt_sink_file.part.init(s->state, s->part.conf, &in, &s->part.err);
 }
