@@ -95,6 +95,10 @@ BELT_API void belt_setup_arena(struct belt_setup *setup, uint32_t slab, uint32_t
 /* A source that has no end of its own: it does not rewind, and a stop is its end, after which
  * sinks and aggregates finish as ever. */
 BELT_API void belt_setup_endless(struct belt_setup *setup);
+/* A source: a later run goes on behind what this one settled. */
+BELT_API void belt_setup_resumes(struct belt_setup *setup);
+/* A sink: whether a source of the pipeline does so. What is settled has to outlive the run then. */
+BELT_API bool belt_setup_resumed(const struct belt_setup *setup);
 /* A source with ack(): with these settings nobody is to be told. */
 BELT_API void belt_setup_unacked(struct belt_setup *setup);
 

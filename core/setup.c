@@ -174,6 +174,21 @@ void belt_setup_endless(struct belt_setup *setup)
         setup->source->endless = true;
 }
 
+void belt_setup_resumes(struct belt_setup *setup)
+{
+    if (setup->source)
+        setup->source->resumes = true;
+}
+
+bool belt_setup_resumed(const struct belt_setup *setup)
+{
+    const struct belt_spec *spec = setup->spec;
+    bool resumed = false;
+    for (int i = 0; i < spec->sources_used; i++)
+        resumed |= spec->sources[i].resumes;
+    return resumed;
+}
+
 void belt_setup_unacked(struct belt_setup *setup)
 {
     if (setup->source)

@@ -52,7 +52,7 @@ struct belt_source_spec {
     struct belt_restart_conf restart;
     const struct belt_node *transform; /* list of steps of its own, or NULL */
     uint32_t columns, absent;        /* masks: columns that it adds; those of other sources only */
-    bool endless, unacked;           /* as its part asked for in prepare */
+    bool endless, unacked, resumes;  /* as its part asked for in prepare */
     struct belt_header_use *headers; /* of its files, in its conf; NULL: there are none */
 };
 

@@ -110,14 +110,20 @@ static int check_names(const struct belt_file_conf *conf, const struct belt_node
     return 0;
 }
 
-static int check_sync(const struct belt_file_conf *conf, const struct belt_node *node,
+static int check_sync(const struct belt_file_conf *conf, const struct belt_setup *setup,
                       struct belt_error *err)
 {
+    const struct belt_node *node = belt_setup_node(setup);
     bool replaces = conf->mode == BELT_MODE_REPLACE && !belt_out_has(conf->path, "{n}");
     if (conf->sync == BELT_SYNC_BATCH && replaces)
         return belt_node_error(err, node,
                                "sync: batch: what is settled must not be replaced by a "
                                "later run: set mode: append, put {n} into path, or sync: end");
+    if (replaces && belt_setup_resumed(setup))
+        return belt_node_error(err, node,
+                               "path: a run would replace what the one before has written, and "
+                               "the source goes on behind that: set mode: append, or put {n} "
+                               "into path");
     if (conf->sync_every && conf->sync != BELT_SYNC_BATCH)
         return belt_node_error(err, node, "sync_every needs sync: batch");
     return 0;
@@ -133,7 +139,7 @@ static int prepare(void *part_conf, struct belt_setup *setup, struct belt_error 
     if (rc == 0)
         rc = check_names(conf, node, err);
     if (rc == 0)
-        rc = check_sync(conf, node, err);
+        rc = check_sync(conf, setup, err);
     if (rc == 0)
         rc = belt_packer_check(conf->compression, conf->level, node, err);
     if (rc == 0 && !belt_out_has(conf->path, "{key}"))

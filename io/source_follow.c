@@ -45,7 +45,9 @@ int follow_prepare(struct source_conf *conf, struct belt_setup *setup, struct be
                                "first row by what it says");
     conf->single = true;
     belt_setup_endless(setup);
-    if (!conf->state)
+    if (conf->state)
+        belt_setup_resumes(setup);
+    else
         belt_setup_unacked(setup);
     return 0;
 }

@@ -211,6 +211,15 @@ test_bad_settings_are_refused() {
         -s 'batcher={ aggregate: { columns: { n: count() } }, sink: stdout }'
     expect_code 78
     expect_err 'cannot give them again'
+    run validate copy.yaml -s source.file.follow=true -s source.file.state=positions \
+        -s 'batcher.sink={ file: { path: out.txt } }'
+    expect_code 78
+    expect_err 'a run would replace what the one before has written.* set mode: append'
+    run validate copy.yaml -s source.file.follow=true -s source.file.state=positions \
+        -s 'batcher.sink={ file: { path: "out-{n}.txt" } }'
+    expect_code 0
+    run validate copy.yaml -s source.file.follow=true -s 'batcher.sink={ file: { path: out.txt } }'
+    expect_code 0
 }
 
 run_tests "$@"
