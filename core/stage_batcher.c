@@ -402,11 +402,22 @@ static enum belt_turn batcher_turn(struct belt_stage *stage, uint64_t now, struc
     return moved && waits ? BELT_TURN_BUSY : outcome;
 }
 
+/* Under pressure open batches are to go. */
+static bool batcher_quiet(const struct belt_stage *stage)
+{
+    const struct belt_batcher_stage *b = (const struct belt_batcher_stage *)(const void *)stage;
+    bool empty = !belt_batches_count_open(b->batches) && !belt_batches_count_in_flight(b->batches);
+    for (uint32_t i = 0; empty && i < b->ins_used; i++)
+        empty = !belt_row_in_peek(&b->ins[i]);
+    return stage->last == BELT_TURN_IN && (empty || !belt_load_relaxed32(&stage->run->pressure));
+}
+
 const struct belt_stage_kind belt_batcher_kind = {
     .name = "batcher",
     .init = batcher_init,
     .turn = batcher_turn,
     .fini = batcher_fini,
     .deadline = batcher_deadline,
+    .quiet = batcher_quiet,
     .fd = batcher_fd,
 };

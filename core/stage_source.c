@@ -253,7 +253,9 @@ static uint64_t source_deadline(const struct belt_stage *stage)
 static bool source_quiet(const struct belt_stage *stage)
 {
     const struct belt_source_stage *s = (const struct belt_source_stage *)(const void *)stage;
-    if (belt_load_relaxed32(&stage->run->pressure))
+    /* What steps hold, or what is to be tried again, is settled in its own time. */
+    bool stores = stage->run->holds || stage->run->spec->retry.attempts > 1;
+    if (belt_load_relaxed32(&stage->run->pressure) && !stores)
         return s->ledger.low == s->ledger.next;
     return (is_paused(s) || s->finished) && !s->on_way;
 }

@@ -2,6 +2,7 @@
 #include <errno.h>
 #include <pthread.h>
 
+#include "core/control.h"
 #include "core/pipeline_priv.h"
 #include "tests/unit/pipeline_fixture.h"
 
@@ -288,4 +289,54 @@ Test(hold, refuses_settings_that_mean_nothing)
     cr_assert_lt(belt_pipeline_validate(p, &err), 0);
     cr_assert(strstr(err.text, "cannot hold messages"), "%s", err.text);
     belt_pipeline_free(p);
+}
+
+/* ---- while it runs ------------------------------------------------------------------- */
+
+static struct belt_pipeline *holding_pushed(void)
+{
+    struct belt_error err = { 0 };
+    memset(&keeper, 0, sizeof keeper);
+    struct belt_pipeline *p = pipeline_with(
+        &keeper_step.part, "source: { push: {} }\nhold_messages: 10\n"
+                           "processor: { concurrency: 1, steps: [ letter: {}, keeper: {} ] }\n"
+                           "batcher: { partition_by: letter, max_concurrency: 2, order: any,\n"
+                           "           timeout: 1h, sink: keep_all }\n");
+    uint64_t now = 1000000000;
+    turns(p, &now, 1);
+    const struct belt_message two[] = { { "a", 1, 0, NULL, 0 }, { "h", 1, 0, NULL, 0 } };
+    cr_assert_eq(belt_pipeline_push(p, NULL, two, 2, 0, &err), 2, "%s", err.text);
+    turns(p, &now, 5);
+    cr_assert_eq(keeper.count, 1);
+    cr_assert_eq(kept.rows, 0);
+    return p;
+}
+
+static void settle_and_end(struct belt_pipeline *p)
+{
+    struct belt_error err = { 0 };
+    cr_assert_eq(totals_of(p).unsettled, 1);
+    belt_held_settle(keeper.handles[0], 0, NULL);
+    cr_assert_eq(belt_pipeline_push_end(p, NULL, &err), 0, "%s", err.text);
+    ends(p, 2, 0);
+    belt_pipeline_free(p);
+}
+
+Test(hold, a_pause_sends_batches_out_beside_what_is_held)
+{
+    struct belt_error err = { 0 };
+    struct belt_pipeline *p = holding_pushed();
+    cr_assert_eq(belt_pipeline_pause(p, 0, BELT_PAUSE_FLUSH, &err), 0, "%s", err.text);
+    cr_assert_eq(kept.rows, 1);
+    belt_pipeline_resume(p);
+    settle_and_end(p);
+}
+
+Test(hold, a_batcher_is_resized_beside_what_is_held)
+{
+    struct belt_error err = { 0 };
+    struct belt_pipeline *p = holding_pushed();
+    cr_assert_eq(belt_pipeline_resize(p, "batcher", 2, 0, &err), 0, "%s", err.text);
+    cr_assert_eq(kept.rows, 1);
+    settle_and_end(p);
 }
