@@ -51,6 +51,23 @@ static bool is_packed_file(const struct source_conf *conf, const char *path)
     return packed;
 }
 
+/* As files in /proc do, which have bytes and a size of 0: they are read as pipes are. */
+static bool hides_its_size(int fd)
+{
+    struct stat st;
+    char byte;
+    return fd >= 0 && pread(fd, &byte, 1, 0) == 1 && fstat(fd, &st) == 0 && st.st_size == 0;
+}
+
+static bool is_hidden_file(const char *path)
+{
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    bool hides = hides_its_size(fd);
+    if (fd >= 0)
+        close(fd);
+    return hides;
+}
+
 /* A file that is not there is open()'s to report: `validate` may run elsewhere. A packed
  * file alone is a stream, too: its slabs are chunks, which go to processors in turn. */
 int source_look(struct source_conf *conf, const char *path, struct belt_error *err)
@@ -63,6 +80,8 @@ int source_look(struct source_conf *conf, const char *path, struct belt_error *e
         conf->single |= strcmp(path, "-") == 0;
     else if (!S_ISREG(st.st_mode))
         conf->single |= !S_ISDIR(st.st_mode);
+    else if (st.st_size == 0)
+        conf->single |= is_hidden_file(path);
     else if (conf->paths.count == 1 && conf->count == 1)
         conf->lone = is_packed_file(conf, path);
     return 0;
@@ -125,11 +144,11 @@ static int refuse_open(const char *path, struct belt_error *err)
 /* What cannot be cut into chunks is read as ever. After the first bytes were looked at:
  * a direct read takes whole pages. */
 static int make_direct(const struct source_conf *conf, struct source_input *input, const char *path,
-                       struct belt_error *err)
+                       bool hides, struct belt_error *err)
 {
-    if (conf->direct == SOURCE_BUFFERED || source_is_stream(input))
+    if (conf->direct == SOURCE_BUFFERED || (source_is_stream(input) && !hides))
         return 0;
-    input->direct = fcntl(input->fd, F_SETFL, O_DIRECT) == 0;
+    input->direct = !hides && fcntl(input->fd, F_SETFL, O_DIRECT) == 0;
     if (input->direct || conf->direct == SOURCE_TRY_DIRECT)
         return 0;
     return belt_error_set(err, -ENOTSUP,
@@ -169,7 +188,8 @@ static int open_input(struct source_conf *conf, const char *path, struct belt_er
                               "for example %s/*",
                               path, path);
     }
-    input.stream = !S_ISREG(st.st_mode);
+    input.stream =
+        !S_ISREG(st.st_mode) || (conf->single && st.st_size == 0 && hides_its_size(input.fd));
     input.size = input.stream ? 0 : (uint64_t)st.st_size;
     input.pack = input.stream ? (enum source_pack)conf->compression : pack_of(conf, input.fd);
     if (input.stream && !conf->single) {
@@ -179,7 +199,7 @@ static int open_input(struct source_conf *conf, const char *path, struct belt_er
                               "is none now: start again",
                               path);
     }
-    int rc = make_direct(conf, &input, path, err);
+    int rc = make_direct(conf, &input, path, input.stream && S_ISREG(st.st_mode), err);
     if (rc == 0)
         rc = add_input(conf, &input, err);
     if (rc < 0)

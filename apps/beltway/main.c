@@ -1,9 +1,11 @@
 /* beltway: the verbs and what they have in common. */
 #include <errno.h>
+#include <fcntl.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
+#include <unistd.h>
 
 #include "apps/beltway/app_priv.h"
 
@@ -82,6 +84,16 @@ static int dispatch(int argc, char **argv)
     return verb->main(argc - 1, argv + 1);
 }
 
+/* A standard stream that was closed gives its number to the next file that is opened: messages
+ * would be written into it. What stands there instead fails as a closed one does. */
+static void hold_streams(void)
+{
+    static const int cannot[] = { O_WRONLY, O_RDONLY, O_RDONLY };
+    for (int fd = 0; fd < 3; fd++)
+        if (fcntl(fd, F_GETFD) < 0)
+            open("/dev/null", cannot[fd] | O_CLOEXEC); /* the lowest number is free: this one */
+}
+
 /* All files of a source are open at once. */
 static void allow_many_files(void)
 {
@@ -98,6 +110,7 @@ int main(int argc, char **argv)
     /* A reader that went away is told by EPIPE, and ends the run in order. */
     signal(SIGPIPE, SIG_IGN);
     signal(SIGXFSZ, SIG_IGN); /* a file at its limit (ulimit -f): its batch fails with that */
+    hold_streams();
     allow_many_files();
     int code = dispatch(argc, argv);
     if (argc < 2 && code == BELT_APP_OK)

@@ -87,6 +87,25 @@ test_standard_input() {
     expect_same copy.txt rows.txt
 }
 
+test_closed_standard_input() {
+    copies -
+    timeout 10 "$BELTWAY" run copy.yaml <&- >"$work/out" 2>"$work/err"
+    code=$?
+    expect_code 3
+    expect_err '^stdin: .*Bad file descriptor'
+}
+
+test_files_that_hide_their_size() {
+    copies /proc/filesystems
+    run run copy.yaml
+    expect_code 0
+    expect_same copy.txt <(cat /proc/filesystems)
+    seq 10 >rows.txt
+    run run copy.yaml -s 'source.file.paths=[rows.txt, /proc/filesystems]'
+    expect_code 0
+    expect_same copy.txt <(cat rows.txt /proc/filesystems)
+}
+
 test_empty_input() {
     : >none.txt
     copies none.txt

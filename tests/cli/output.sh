@@ -36,6 +36,28 @@ test_full_disk_fails_just_what_was_not_written() {
     ((written + failed == 1000000)) || fail "$written written, $failed failed"
 }
 
+# Nothing that is said goes into a file that was opened where stderr was.
+test_closed_streams() {
+    local fd pid
+    mkfifo pipe
+    copies pipe
+    "$BELTWAY" run copy.yaml <&- >&- 2>&- &
+    pid=$!
+    exec 9>pipe # when it has been opened to be read
+    for fd in 0 1 2; do
+        [[ $(readlink "/proc/$pid/fd/$fd") == /dev/null ]] || fail "$(ls -l "/proc/$pid/fd")"
+    done
+    echo a row >&9
+    exec 9>&-
+    wait $pid || fail "exit code $?"
+    expect_same copy.txt <(echo a row)
+    timeout 10 "$BELTWAY" run copy.yaml -s source.file.paths=copy.yaml \
+        -s 'batcher.sink={ stdout: {} }' >&- 2>"$work/err"
+    code=$?
+    expect_code 1
+    expect_err 'stdout: Bad file descriptor'
+}
+
 test_full_device_under_stdout() {
     seq 1000000 >rows.txt
     copies rows.txt
