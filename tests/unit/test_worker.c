@@ -280,6 +280,14 @@ static double cpu_seconds(void)
            (double)(used.ru_utime.tv_usec + used.ru_stime.tv_usec) / 1e6;
 }
 
+/* The worker waits for work. */
+static void wait_for_sleep(struct belt_pipeline *p)
+{
+    struct belt_error err = { 0 };
+    while (!belt_load_relaxed32(&p->run->chains[0].worker->block->asleep))
+        cr_assert_eq(belt_pipeline_wait(p, 1000000, &err), -ETIMEDOUT, "%s", err.text);
+}
+
 Test(worker, is_replaced_when_it_dies_idle_and_its_lane_sleeps_on, .timeout = 20)
 {
     int ends[2];
@@ -287,9 +295,12 @@ Test(worker, is_replaced_when_it_dies_idle_and_its_lane_sleeps_on, .timeout = 20
     struct belt_pipeline *p = piped_workers(ends, &poison, "steps: [ poison: {} ]");
     say(ends, "a\n");
     wait_for_done(p, 1);
-    belt_pipeline_wait(p, 20000000, &err);
-    double before = cpu_seconds();
+    wait_for_sleep(p);
     signal_worker(p, 0, SIGKILL);
+    while (!belt_load_relaxed(&p->run->chains[0].stage.stats.restarts))
+        belt_pipeline_wait(p, 1000000, &err);
+    wait_for_sleep(p);
+    double before = cpu_seconds();
     belt_pipeline_wait(p, 500000000, &err);
     cr_assert_eq(belt_load_relaxed(&p->run->chains[0].stage.stats.restarts), 1);
     cr_assert_lt(cpu_seconds() - before, 0.2); /* not half a second of waking up */
@@ -307,8 +318,7 @@ Test(worker, costs_no_message_an_attempt_when_it_is_killed_idle, .timeout = 20)
     for (uint64_t i = 1; i <= 5; i++) {
         say(ends, "a\n");
         wait_for_done(p, i);
-        while (!belt_load_relaxed32(&p->run->chains[0].worker->block->asleep))
-            belt_pipeline_wait(p, 1000000, &err);
+        wait_for_sleep(p);
         signal_worker(p, 0, SIGKILL);
         while (belt_load_relaxed(&p->run->chains[0].stage.stats.restarts) < i)
             belt_pipeline_wait(p, 1000000, &err);
