@@ -88,7 +88,7 @@ static void put_text(struct belt_kids *kids, int column, struct text text)
     engine->room_used += text.size;
 }
 
-/* A child goes where its message was sent. */
+/* A child goes where its message was sent, and as soon. */
 static void inherit_route(struct belt_kids *kids, const struct belt_engine *from, uint32_t i)
 {
     struct belt_view *view = &kids->engine.view;
@@ -96,6 +96,8 @@ static void inherit_route(struct belt_kids *kids, const struct belt_engine *from
         belt_route(view, kids->count, from->batcher[i]);
     for (uint32_t also = from->any_also ? from->also[i] : 0; also; also &= also - 1)
         belt_route_also(view, kids->count, __builtin_ctz(also));
+    if (from->any_flush && (from->flush[i / 64] >> (i % 64) & 1))
+        belt_flush(view, kids->count);
 }
 
 static uint64_t bytes_of(const struct belt_view *view, const struct belt_kids *kids, uint32_t i,

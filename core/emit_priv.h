@@ -34,7 +34,7 @@ bool belt_kids_sort(struct belt_chain_stage *chain);
 static inline void belt_kids_clear(struct belt_kids *kids)
 {
     kids->count = kids->ticketed = kids->engine.room_used = 0;
-    kids->engine.routed = kids->engine.any_also = false;
+    kids->engine.routed = kids->engine.any_also = kids->engine.any_flush = false;
 }
 
 #endif

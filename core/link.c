@@ -92,7 +92,7 @@ static struct belt_link_frame *open_frame(struct belt_link_out *out, uint64_t ch
             return NULL;
         out->open = slot.first;
         out->open->count = out->open->flags = out->open->bytes = 0;
-        out->open->routed = out->open->any_also = false;
+        out->open->routed = out->open->any_also = out->open->any_flush = false;
         out->open->chunk = chunk;
     }
     return out->open;
@@ -199,6 +199,20 @@ static void put_routes(const struct belt_engine *engine, struct belt_link_frame 
         frame->also[frame->count + k] = engine->any_also ? engine->also[at[k]] : 0;
 }
 
+static void put_flushes(const struct belt_engine *engine, struct belt_link_frame *frame,
+                        const uint16_t *at, uint32_t count)
+{
+    if (!engine->any_flush)
+        return;
+    if (!frame->any_flush)
+        memset(frame->flush, 0, sizeof frame->flush);
+    frame->any_flush = true;
+    for (uint32_t k = 0; k < count; k++) {
+        uint32_t to = frame->count + k;
+        frame->flush[to / 64] |= (engine->flush[at[k] / 64] >> (at[k] % 64) & 1) << (to % 64);
+    }
+}
+
 /* The ticket of one copy. */
 static struct belt_ticket take_kid(struct belt_kids *kids, uint32_t k)
 {
@@ -214,6 +228,7 @@ static void put_messages(struct belt_chain_stage *chain, const struct belt_link_
 {
     put_columns(engine_of(chain), shape, frame, at, count);
     put_routes(engine_of(chain), frame, at, count);
+    put_flushes(engine_of(chain), frame, at, count);
     for (uint32_t k = 0; k < count; k++) {
         uint32_t i = chain->kids ? chain->kids->parents[at[k]] : at[k];
         frame->tickets[frame->count + k] =
@@ -372,6 +387,9 @@ void belt_link_load(struct belt_engine *engine, struct belt_link_frame *frame,
     }
     engine->routed = frame->routed;
     engine->any_also = frame->any_also;
+    engine->any_flush = frame->any_flush;
+    if (frame->any_flush)
+        memcpy(engine->flush, frame->flush, sizeof engine->flush);
     if (frame->routed)
         memcpy(engine->batcher, frame->batcher, frame->count);
     if (frame->any_also)

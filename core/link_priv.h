@@ -28,12 +28,13 @@ struct belt_link_shape {
 
 struct belt_link_frame {
     uint32_t count, flags, bytes;
-    bool routed, any_also;
+    bool routed, any_also, any_flush;
     uint64_t chunk;
     struct belt_ticket tickets[BELT_FRAME]; /* what is still owed: the reader clears them */
     struct belt_origin origins[BELT_FRAME];
     uint8_t batcher[BELT_FRAME]; /* when routed */
     uint16_t also[BELT_FRAME];   /* when any_also */
+    uint64_t flush[BELT_WORDS];  /* when any_flush */
     uint64_t values[];           /* [shape->used][BELT_FRAME], BELT_PAD, texts, BELT_PAD */
 };
 

@@ -1,3 +1,4 @@
+#include "core/control.h"
 #include "tests/unit/pipeline_fixture.h"
 
 #include <errno.h>
@@ -332,6 +333,53 @@ Test(link, routes_given_before_a_link_hold_behind_it, .timeout = 10)
     cr_assert_eq(count_of(kept.text, "b|"), 3, "%s", kept.text);
     cr_assert_eq(count_of(kept.text, "a|"), 0);
     belt_pipeline_free(p);
+}
+
+static int twice_message(void *state, struct belt_view *view, uint32_t i)
+{
+    uint32_t size;
+    (void)state;
+    const char *text = belt_text(view, 0, i, &size);
+    for (uint64_t n = belt_emitted(view, i); n < 2; n++) {
+        int rc = belt_emit(view, i, text, size);
+        if (rc < 0)
+            return rc;
+    }
+    return 0;
+}
+
+static const struct belt_step twice_step = {
+    .part = { .abi = BELT_ABI, .kind = BELT_STEP, .name = "twice", .help = "emits two" },
+    .message = twice_message,
+    .emits = true,
+};
+
+static void expect_flushed(const char *processors, const char *kept_text)
+{
+    char yaml[400];
+    struct belt_error err = { 0 };
+    snprintf(yaml, sizeof yaml,
+             "source: { push: {} }\nprocessors: { %s }\n"
+             "batcher: { timeout: 1h, order: any, sink: keep_all }\n",
+             processors);
+    struct belt_pipeline *p = linked(yaml);
+    cr_assert_eq(belt_pipeline_add(p, &twice_step.part, &err), 0, "%s", err.text);
+    const struct belt_message all[] = { { "b", 1, 0, NULL, 0 },
+                                        { "b", 1, 0, NULL, BELT_MESSAGE_FLUSH } };
+    for (uint64_t now = 1; now < 20; now++) {
+        cr_assert_geq(belt_pipeline_turn(p, now * 1000000, &err), 0, "%s", err.text);
+        if (now == 1)
+            cr_assert_eq(belt_pipeline_push(p, NULL, all, 2, 0, &err), 2, "%s", err.text);
+    }
+    cr_assert_str_eq(kept.text, kept_text);
+    belt_pipeline_free(p);
+}
+
+Test(link, a_flush_is_not_forgotten_on_the_way, .timeout = 10)
+{
+    expect_flushed("one: { concurrency: 1 }, two: { concurrency: 2, partition_by: payload }",
+                   "[f:b|b|]");
+    expect_flushed("one: { steps: [ twice: {} ] }, two: { steps: [ spy: t ] }", "[f:b|b|b|b|]");
 }
 
 Test(link, order_of_the_input_lasts_from_counterpart_to_counterpart, .timeout = 10)
