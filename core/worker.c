@@ -342,7 +342,6 @@ static uint64_t start_at(struct belt_worker *worker, uint64_t now)
  * busy machine each switch to it and back may take milliseconds. */
 static int bury(struct belt_worker *worker, uint64_t now, struct belt_error *err)
 {
-    int rc = worker->unburied ? learn_of_death(worker, err) : 0;
     let_go(worker);
     worker->unburied = worker->pid;
     worker->look_due = UINT64_MAX;
@@ -350,8 +349,7 @@ static int bury(struct belt_worker *worker, uint64_t now, struct belt_error *err
     bool within = is_within_limits(worker, now);
     worker->began = start_at(worker, now);
     bool later = within && worker->began <= now && !worker->killed_for && !worker->exhausted;
-    if (rc == 0 && !later)
-        rc = learn_of_death(worker, err);
+    int rc = later ? 0 : learn_of_death(worker, err);
     if (rc == 0 && !within)
         rc = refuse_to_go_on(worker, err);
     return rc;
@@ -377,6 +375,15 @@ static int tidy_up(struct belt_worker *worker, bool owes, struct belt_error *err
     return rc < 0 ? rc : news;
 }
 
+/* The one before it is not known yet: one death at a time, for each is told. */
+static int learn_of_last(struct belt_worker *worker, struct belt_error *err)
+{
+    int rc = learn_of_death(worker, err);
+    worker->known = worker->restarts;
+    worker->looks = LOOKS - 1; /* that this one is dead is seen again at once */
+    return rc < 0 ? rc : 1;
+}
+
 static int start_again(struct belt_worker *worker, uint64_t now, struct belt_error *err)
 {
     worker->restarts++;
@@ -400,7 +407,7 @@ int belt_worker_glance(struct belt_worker *worker, uint64_t now, struct belt_err
     if (!belt_worker_lives(worker) || worker->ending || !is_seen_dead(worker))
         return 0;
     bool survives = belt_load_relaxed32(&worker->block->ready) && !worker->killed_for &&
-                    belt_budget_allows(&worker->budget, now);
+                    !worker->unburied && belt_budget_allows(&worker->budget, now);
     if (!survives)
         return 0;
     int rc = bury(worker, now, err);
@@ -416,6 +423,8 @@ int belt_worker_watch(struct belt_worker *worker, bool owes, uint64_t now, struc
         int rc = tidy_up(worker, owes, err);
         return watch_quiet(worker, now) && rc == 0 ? 1 : rc;
     }
+    if (worker->pidfd >= 0 && worker->unburied)
+        return learn_of_last(worker, err);
     if (worker->pidfd >= 0) {
         int rc = bury(worker, now, err);
         if (rc < 0)
