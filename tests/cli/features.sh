@@ -369,7 +369,8 @@ test_followed_files() {
         rm -f out.txt positions
         timeout -k 5 60 "$BELTWAY" run plain.yaml -s source.file.follow=true \
             -s source.file.state=positions -s source.file.begin="$where" -s batcher.timeout=5ms \
-            -s source.file.rotated_wait=1s -s source.file.watch=auto 2>"$work/err" &
+            -s source.file.rotated_wait=1s -s source.file.watch=auto \
+            -s batcher.sink.file.mode=append 2>"$work/err" &
         waited=$!
         until grep -q . positions 2>/dev/null; do sleep 0.02; done
         echo "k1;2000" >>in.txt
