@@ -31,7 +31,10 @@ int empty_message(void *, belt_view *, uint32_t)
 }
 
 // The user code of G9: a look at the text of each row, by a call that the compiler does not
-// see through. The same in a step and in the bare loop.
+// see through. The same in a step and in the bare loop, each at the start of a cache line:
+// where the linker puts a function of 30 bytes is half a nanosecond a row.
+#define AT_A_LINE __attribute__((noinline, aligned(64)))
+
 struct Sum {
     uint64_t sum;
 };
@@ -43,7 +46,7 @@ inline void add(Sum *sum, const char *text, uint32_t size)
     sum->sum += size + static_cast<unsigned char>(text[0]);
 }
 
-__attribute__((noinline)) int look(void *state, const char *text, uint32_t size)
+AT_A_LINE int look(void *state, const char *text, uint32_t size)
 {
     add(static_cast<Sum *>(state), text, size);
     return 0;
@@ -51,7 +54,7 @@ __attribute__((noinline)) int look(void *state, const char *text, uint32_t size)
 
 int (*volatile user_code)(void *, const char *, uint32_t) = look;
 
-int look_message(void *state, belt_view *view, uint32_t i)
+AT_A_LINE int look_message(void *state, belt_view *view, uint32_t i)
 {
     uint32_t size;
     const char *text = belt_text(view, 0, i, &size);
