@@ -3,7 +3,6 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "io/packer_priv.h"
 #include "io/write_priv.h"
@@ -41,16 +40,16 @@ static size_t gz_whole(const char *bytes, size_t size)
 
 static size_t zstd_whole(const char *bytes, size_t size)
 {
-    static char dropped[16 << 10]; /* nobody reads it, whoever else writes */
+    char dropped[16 << 10];
     ZSTD_inBuffer in = { bytes, size, 0 };
     ZSTD_DCtx *zstd = ZSTD_createDCtx();
-    size_t rc = 1, before;
-    do {
+    size_t rc = 1;
+    for (bool moves = zstd != NULL; moves && rc && !ZSTD_isError(rc);) {
         ZSTD_outBuffer out = { dropped, sizeof dropped, 0 };
-        before = in.pos;
-        rc = zstd ? ZSTD_decompressStream(zstd, &out, &in) : 1;
-        before -= in.pos + out.pos; /* 0: nothing moves any more */
-    } while (rc && !ZSTD_isError(rc) && before);
+        size_t before = in.pos;
+        rc = ZSTD_decompressStream(zstd, &out, &in);
+        moves = in.pos > before || out.pos;
+    }
     ZSTD_freeDCtx(zstd);
     return rc ? 0 : in.pos;
 }
@@ -84,24 +83,11 @@ static size_t last_whole(const struct members *kind, const char *bytes, size_t s
     return 0;
 }
 
-static int read_all(int fd, char *bytes, size_t size, uint64_t from)
-{
-    for (size_t have = 0; have < size;) {
-        ssize_t got = pread(fd, bytes + have, size - have, (off_t)(from + have));
-        if (got == 0)
-            return -ESTALE; /* somebody else cuts it */
-        if (got < 0 && errno != EINTR)
-            return -errno;
-        have += got > 0 ? (size_t)got : 0;
-    }
-    return 0;
-}
-
 /* In the last `part` bytes: 1 and *end, 0: there is none, or negative errno. */
 static int look(const struct members *kind, int fd, uint64_t size, size_t part, uint64_t *end)
 {
     char *bytes = malloc(part);
-    int rc = bytes ? read_all(fd, bytes, part, size - part) : -ENOMEM;
+    int rc = bytes ? belt_read_back(fd, bytes, part, size - part) : -ENOMEM;
     size_t found = rc == 0 ? last_whole(kind, bytes, part) : 0;
     *end = size - part + found;
     bool torn = rc == 0 && !found && part == size && begins(kind, bytes, part) &&

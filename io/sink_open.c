@@ -46,6 +46,74 @@ static int sync_directory(struct belt_file_sink *s, struct belt_error *err)
     return rc < 0 ? refused(rc, "sync", s->name, err) : 0;
 }
 
+/* ---- what a killed run left -------------------------------------------------------- */
+
+/* Whether `quote` stands in the file an odd number of times, as in a torn field. */
+static int is_quoted(int fd, char quote, uint64_t size)
+{
+    char bytes[64 << 10];
+    bool odd = false;
+    for (uint64_t at = 0; at < size;) {
+        ssize_t got = pread(fd, bytes, sizeof bytes, (off_t)at);
+        if (got < 0 && errno == EINTR)
+            continue;
+        if (got <= 0)
+            return got < 0 ? -errno : odd;
+        at += (uint64_t)got;
+        for (ssize_t i = 0; i < got; i++)
+            odd ^= bytes[i] == quote;
+    }
+    return odd;
+}
+
+/* The next row begins a line of its own, whatever the last one lacks: it was not settled, and
+ * comes again. The bytes that it wants in front, or negative errno. */
+static int mend_rows(const struct belt_file_sink *s, int fd, uint64_t size, char mend[2])
+{
+    char last = '\n', quote = s->format ? s->format->quote : 0;
+    if (!s->format || !s->format->end_size || pread(fd, &last, 1, (off_t)size - 1) < 0 ||
+        last == '\n')
+        return 0;
+    int quoted = quote ? is_quoted(fd, quote, size) : 0;
+    if (quoted < 0)
+        return quoted;
+    mend[0] = quoted ? quote : '\n';
+    mend[1] = '\n';
+    return 1 + quoted;
+}
+
+/* Where rows of a file of `size` bytes go on, and mend[], which goes in front: its size, or
+ * negative errno. One that may not be read stays as it is. */
+static int end_of(struct belt_file_sink *s, uint64_t size, uint64_t *end, char mend[2])
+{
+    *end = size;
+    int fd = belt_out_try_open(s, s->path, O_RDONLY);
+    if (fd < 0)
+        return fd == -EACCES ? 0 : fd;
+    int rc = s->conf->compression == BELT_PACK_NONE
+                 ? mend_rows(s, fd, size, mend)
+                 : belt_pack_end((enum belt_packing)s->conf->compression, fd, size, end);
+    close(fd);
+    return rc;
+}
+
+/* A file that rows are added to; *size is less when it was cut. */
+static int go_on_behind(struct belt_file_sink *s, struct belt_target *target, uint64_t *size,
+                        struct belt_error *err)
+{
+    uint64_t end;
+    char mend[2];
+    int more = end_of(s, *size, &end, mend);
+    if (more < 0)
+        return refused(more, "read", s->path, err);
+    if (end < *size && ftruncate(target->fd, (off_t)end) < 0)
+        return refused(-errno, "cut", s->path, err);
+    if (lseek(target->fd, 0, SEEK_END) < 0)
+        return refused(-errno, "write", s->path, err);
+    target->offset = target->synced = *size = end;
+    return more ? belt_writer_header(&s->writer, target, mend, (uint32_t)more, err) : 0;
+}
+
 /* ---- opening ------------------------------------------------------------------- */
 
 /* One that must not exist: numbered, or what follows a file that could not be synced. */
@@ -134,76 +202,6 @@ static int open_again(struct belt_file_sink *s, struct belt_out *out, struct bel
     close(fd);
     return belt_error_set(err, -ESTALE, "write %s: somebody else has changed it", path);
 }
-
-/* ---- what a killed run left -------------------------------------------------------- */
-
-/* Whether `quote` stands in the file an odd number of times, as in a torn field. */
-static int is_quoted(int fd, char quote, uint64_t size)
-{
-    char bytes[64 << 10];
-    bool odd = false;
-    for (uint64_t at = 0; at < size;) {
-        ssize_t got = pread(fd, bytes, sizeof bytes, (off_t)at);
-        if (got < 0 && errno == EINTR)
-            continue;
-        if (got <= 0)
-            return got < 0 ? -errno : odd;
-        at += (uint64_t)got;
-        for (ssize_t i = 0; i < got; i++)
-            odd ^= bytes[i] == quote;
-    }
-    return odd;
-}
-
-/* The next row begins a line of its own, whatever the last one lacks: it was not settled, and
- * comes again. The bytes that it wants in front, or negative errno. */
-static int mend_rows(const struct belt_file_sink *s, int fd, uint64_t size, char mend[2])
-{
-    char last = '\n', quote = s->format ? s->format->quote : 0;
-    if (!s->format || !s->format->end_size || pread(fd, &last, 1, (off_t)size - 1) < 0 ||
-        last == '\n')
-        return 0;
-    int quoted = quote ? is_quoted(fd, quote, size) : 0;
-    if (quoted < 0)
-        return quoted;
-    mend[0] = quoted ? quote : '\n';
-    mend[1] = '\n';
-    return 1 + quoted;
-}
-
-/* Where rows of a file of `size` bytes go on, and mend[], which goes in front: its size, or
- * negative errno. One that may not be read stays as it is. */
-static int end_of(struct belt_file_sink *s, uint64_t size, uint64_t *end, char mend[2])
-{
-    *end = size;
-    int fd = belt_out_try_open(s, s->path, O_RDONLY);
-    if (fd < 0)
-        return fd == -EACCES ? 0 : fd;
-    int rc = s->conf->compression == BELT_PACK_NONE
-                 ? mend_rows(s, fd, size, mend)
-                 : belt_pack_end((enum belt_packing)s->conf->compression, fd, size, end);
-    close(fd);
-    return rc;
-}
-
-/* A file that rows are added to; *size is less when it was cut. */
-static int go_on_behind(struct belt_file_sink *s, struct belt_target *target, uint64_t *size,
-                        struct belt_error *err)
-{
-    uint64_t end;
-    char mend[2];
-    int more = end_of(s, *size, &end, mend);
-    if (more < 0)
-        return refused(more, "read", s->path, err);
-    if (end < *size && ftruncate(target->fd, (off_t)end) < 0)
-        return refused(-errno, "cut", s->path, err);
-    if (lseek(target->fd, 0, SEEK_END) < 0)
-        return refused(-errno, "write", s->path, err);
-    target->offset = target->synced = *size = end;
-    return more ? belt_writer_header(&s->writer, target, mend, (uint32_t)more, err) : 0;
-}
-
-/* ---- opening, again ------------------------------------------------------------------ */
 
 /* The descriptor is open: what is there already, and the header. */
 static int begin(struct belt_file_sink *s, struct belt_out *out, struct belt_error *err)

@@ -3,6 +3,7 @@
 #define BELT_IO_WRITE_PRIV_H
 
 #include <errno.h>
+#include <unistd.h>
 
 #include "io/writer_priv.h"
 
@@ -24,6 +25,20 @@ struct belt_write {
 #define BELT_SYNC_COOKIE 1u
 #define BELT_DIRECT_COOKIE 2u
 #define BELT_COOKIE_MARKS 3u
+
+/* Bytes that were there a moment ago; -ESTALE: somebody else has cut the file. */
+static inline int belt_read_back(int fd, char *bytes, size_t size, uint64_t at)
+{
+    for (size_t have = 0; have < size;) {
+        ssize_t got = pread(fd, bytes + have, size - have, (off_t)(at + have));
+        if (got == 0)
+            return -ESTALE;
+        if (got < 0 && errno != EINTR)
+            return -errno;
+        have += got > 0 ? (size_t)got : 0;
+    }
+    return 0;
+}
 
 static inline void belt_write_append(struct belt_write_list *list, struct belt_write *write)
 {

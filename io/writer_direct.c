@@ -40,17 +40,9 @@ static struct belt_target *longest(struct belt_writer *writer)
 static int read_tail(const struct belt_target *target, struct belt_block *block)
 {
     uint32_t size = (uint32_t)(target->filled % target->unit);
-    while (block->used < size) {
-        ssize_t got = pread(target->fd, block->bytes + block->used, size - block->used,
-                            (off_t)(target->filled - size + block->used));
-        if (got == 0)
-            return -ESTALE; /* somebody else has cut it */
-        if (got < 0 && errno != EINTR)
-            return -errno;
-        block->used += got > 0 ? (uint32_t)got : 0;
-    }
-    block->sent = size;
-    return 0;
+    int rc = belt_read_back(target->fd, block->bytes, size, target->filled - size);
+    block->used = block->sent = size;
+    return rc;
 }
 
 /* 1: it has room; 0: no block is free; or negative. */

@@ -168,6 +168,22 @@ UNUSED static void on_done(struct belt_batch *batch, int code, const char *reaso
 
 /* Before the first batch: what the sink had is exchanged for it. */
 /* The first rows are all in files, and it ends well. */
+/* Batches 0 to count - 1 have codes of their own, 99 as long as they are under way. */
+UNUSED static void poll_until_all_ended(struct sink *s, int count)
+{
+    uint64_t now = belt_sink_file.tick(s->state, 1);
+    for (int turn = 0; turn < 10000; turn++) {
+        bool open = false;
+        for (int i = 0; i < count; i++)
+            open |= codes[i] == 99;
+        if (!open)
+            return;
+        belt_sink_file.tick(s->state, now = now == UINT64_MAX ? 1 : now + 1000000);
+        belt_sink_file.poll(s->state);
+    }
+    cr_assert_fail("a batch never ended");
+}
+
 UNUSED static void expect_all_done(struct sink *s, int rows)
 {
     for (int i = 0; i < rows; i++)

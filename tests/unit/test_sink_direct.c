@@ -62,21 +62,6 @@ static void hand_over(struct sink *s, int i, const char *key)
         on_done(&batches[i], rc, s->part.err.text);
 }
 
-static void poll_until_all_ended(struct sink *s, int count)
-{
-    uint64_t now = belt_sink_file.tick(s->state, 1);
-    for (int turn = 0; turn < 10000; turn++) {
-        bool open = false;
-        for (int i = 0; i < count; i++)
-            open |= codes[i] == 99;
-        if (!open)
-            return;
-        belt_sink_file.tick(s->state, now = now == UINT64_MAX ? 1 : now + 1000000);
-        belt_sink_file.poll(s->state);
-    }
-    cr_assert_fail("a batch never ended");
-}
-
 /* The file is `before` and rows [from, to) behind it. */
 static void expect_rows(const char *name, const char *before, int from, int to)
 {
